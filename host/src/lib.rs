@@ -1,0 +1,1 @@
+//! The command sandbox: a server that gives agents their tools.

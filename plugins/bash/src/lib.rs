@@ -1,0 +1,1 @@
+//! The bash backend: a shell per session.

@@ -1,0 +1,1 @@
+//! The rag backend: retrieval over a corpus on disk.
