@@ -1,0 +1,112 @@
+//! The requests that run tools. The server reads them without copying anything out of the body.
+
+use super::{BadRequest, depth::is_too_deep, null, parse};
+use crate::Seconds;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// The body of an execute: one tool, run for one worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(expecting = "an object with worker_id and action")]
+pub struct ExecuteRequest<'a> {
+    /// Who calls; a header may serve instead.
+    #[serde(borrow, default, deserialize_with = "null::borrowed_text")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_id: Option<Cow<'a, str>>,
+    /// Which tool.
+    #[serde(borrow)]
+    pub action: Cow<'a, str>,
+    /// The tool's parameters, as they came: the tool itself reads them.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub params: Option<&'a RawValue>,
+    /// How long the tool may run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Seconds>,
+    /// The trace, where no header gives it.
+    #[serde(borrow, default, deserialize_with = "null::borrowed_text")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<Cow<'a, str>>,
+}
+
+impl<'a> ExecuteRequest<'a> {
+    /// Reads the body of an execute.
+    ///
+    /// # Errors
+    ///
+    /// When the body is not such a request, or its parameters nest too deep.
+    pub fn parse(body: &'a [u8]) -> Result<Self, BadRequest> {
+        let request: Self = parse(body)?;
+        check_params("params", request.params)?;
+        Ok(request)
+    }
+}
+
+/// The body of a batch: several tools, run for one worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(expecting = "an object with worker_id and actions")]
+pub struct BatchRequest<'a> {
+    /// Who calls; a header may serve instead.
+    #[serde(borrow, default, deserialize_with = "null::borrowed_text")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_id: Option<Cow<'a, str>>,
+    /// What to run.
+    #[serde(borrow)]
+    pub actions: Vec<Action<'a>>,
+    /// Whether to run the actions at the same time.
+    #[serde(default, deserialize_with = "null::as_default")]
+    pub parallel: bool,
+    /// Whether to leave the rest out after the first failure.
+    #[serde(default = "null::yes", deserialize_with = "null::as_true")]
+    pub stop_on_error: bool,
+    /// The trace, where no header gives it.
+    #[serde(borrow, default, deserialize_with = "null::borrowed_text")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<Cow<'a, str>>,
+}
+
+impl<'a> BatchRequest<'a> {
+    /// Reads the body of a batch.
+    ///
+    /// # Errors
+    ///
+    /// When the body is not such a request, or parameters in it nest too deep.
+    pub fn parse(body: &'a [u8]) -> Result<Self, BadRequest> {
+        let request: Self = parse(body)?;
+        for (position, action) in request.actions.iter().enumerate() {
+            check_params(format_args!("actions[{position}].params"), action.params)?;
+        }
+        Ok(request)
+    }
+}
+
+/// One action of a batch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(expecting = "an object with action")]
+pub struct Action<'a> {
+    /// Which tool.
+    #[serde(borrow)]
+    pub action: Cow<'a, str>,
+    /// The tool's parameters, as they came.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub params: Option<&'a RawValue>,
+    /// How long the tool may run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Seconds>,
+}
+
+fn check_params(
+    field: impl std::fmt::Display,
+    params: Option<&RawValue>,
+) -> Result<(), BadRequest> {
+    if params.is_some_and(is_too_deep) {
+        let field = field.to_string();
+        let message = format!("`{field}`: nested deeper than {} levels", super::MAX_DEPTH);
+        return Err(BadRequest::new(Some(&field), message));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "execute_tests.rs"]
+mod tests;

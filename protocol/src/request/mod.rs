@@ -1,0 +1,19 @@
+//! The request bodies of every route.
+//!
+//! [`parse`] reads them on the server with messages that name the field. `null` counts as absent
+//! everywhere, unknown fields are ignored. `worker_id` is optional in every type, because a header
+//! may serve instead: [`WorkerId::choose`](crate::WorkerId::choose) decides.
+
+mod depth;
+mod execute;
+mod null;
+mod parse;
+mod session;
+
+pub use depth::MAX_DEPTH;
+pub use execute::{Action, BatchRequest, ExecuteRequest};
+pub use parse::{BadRequest, parse, parse_or_default};
+pub use session::{
+    CreateSession, InitBatch, InitFromConfig, InitResource, RefreshSession, ResourceConfigs,
+    Shutdown, Warmup, WorkerRequest, WorkerResource,
+};

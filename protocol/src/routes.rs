@@ -1,0 +1,40 @@
+//! The paths of the routes, for the server's router and the client alike.
+
+/// Whether the process lives.
+pub const HEALTH: &str = "/health";
+/// Whether the server takes calls.
+pub const READY: &str = "/ready";
+/// Runs one tool.
+pub const EXECUTE: &str = "/api/v1/execute";
+/// Runs several tools.
+pub const EXECUTE_BATCH: &str = "/api/v1/execute/batch";
+/// Creates a session.
+pub const SESSION_CREATE: &str = "/api/v1/session/create";
+/// Destroys a session.
+pub const SESSION_DESTROY: &str = "/api/v1/session/destroy";
+/// Lists a worker's sessions.
+pub const SESSION_LIST: &str = "/api/v1/session/list";
+/// Restarts the time to live of one or all sessions of a worker.
+pub const SESSION_REFRESH: &str = "/api/v1/session/refresh";
+/// A worker's sign of life.
+pub const HEARTBEAT: &str = "/api/v1/lifecycle/heartbeat";
+/// A worker's state.
+pub const STATUS: &str = "/api/v1/lifecycle/status";
+/// Takes leave of a worker and of its sessions.
+pub const DISCONNECT: &str = "/api/v1/worker/disconnect";
+/// Initialises one resource.
+pub const INIT_RESOURCE: &str = "/api/v1/init/resource";
+/// Initialises several resources.
+pub const INIT_BATCH: &str = "/api/v1/init/batch";
+/// Reads a configuration file of the server.
+pub const INIT_FROM_CONFIG: &str = "/api/v1/init/from-config";
+/// Describes every tool.
+pub const TOOLS: &str = "/api/v1/tools";
+/// Describes one tool; `{name}` may hold a colon.
+pub const TOOL_SCHEMA: &str = "/api/v1/tools/{name}/schema";
+/// Warms backends up.
+pub const WARMUP: &str = "/api/v1/warmup";
+/// Which backends are warm.
+pub const WARMUP_STATUS: &str = "/api/v1/warmup/status";
+/// Drains and stops the server.
+pub const SHUTDOWN: &str = "/api/v1/server/shutdown";
