@@ -1,1 +1,30 @@
-//! The attribute macros #[backend] and #[tool].
+//! The attribute macros of `sandbox-plugin-api`: `#[backend]` on an impl block, `#[tool]` inside it.
+//!
+//! Read `backend` first: it takes the block apart. `tool` turns one function into one entry of the
+//! tool table, `signature` knows what a parameter's type means.
+
+mod arguments;
+mod backend;
+mod signature;
+mod tool;
+
+use proc_macro::TokenStream;
+use syn::{ItemImpl, parse_macro_input};
+
+/// Makes a struct a backend; see the documentation of `sandbox-plugin-api`.
+#[proc_macro_attribute]
+pub fn backend(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let block = parse_macro_input!(item as ItemImpl);
+    backend::expand(arguments.into(), block)
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+/// Marks a function of a `#[backend]` block as a tool; alone it means nothing.
+#[proc_macro_attribute]
+pub fn tool(_: TokenStream, item: TokenStream) -> TokenStream {
+    let message = "#[tool] belongs on a function inside an impl block that has #[backend(…)]";
+    let error = syn::Error::new(proc_macro2::Span::call_site(), message).into_compile_error();
+    let item: proc_macro2::TokenStream = item.into();
+    quote::quote!(#error #item).into()
+}

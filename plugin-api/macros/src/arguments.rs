@@ -1,0 +1,160 @@
+//! What stands between the parentheses of `#[backend(…)]` and `#[tool(…)]`.
+
+use proc_macro2::{Span, TokenStream};
+use syn::{
+    LitFloat, LitInt, LitStr, Result, Token,
+    meta::ParseNestedMeta,
+    parse::{ParseStream, Parser},
+};
+
+/// `#[backend(name = "…", class = "…", description = "…", version = "…")]`.
+#[derive(Default)]
+pub(crate) struct BackendArguments {
+    pub(crate) name: Option<LitStr>,
+    pub(crate) class: Option<LitStr>,
+    pub(crate) description: Option<LitStr>,
+    pub(crate) version: Option<LitStr>,
+}
+
+impl BackendArguments {
+    pub(crate) fn parse(tokens: TokenStream) -> Result<Self> {
+        let mut arguments = Self::default();
+        let parser = syn::meta::parser(|meta| arguments.set(&meta));
+        parser.parse2(tokens)?;
+        Ok(arguments)
+    }
+
+    fn set(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
+        let field = match name_of(meta).as_str() {
+            "name" => &mut self.name,
+            "class" => &mut self.class,
+            "description" => &mut self.description,
+            "version" => &mut self.version,
+            _ => {
+                return Err(meta.error(
+                    "unknown argument; #[backend] takes name, class, description and version",
+                ));
+            }
+        };
+        *field = Some(meta.value()?.parse()?);
+        Ok(())
+    }
+}
+
+/// Where a tool runs.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Mode {
+    #[default]
+    Task,
+    Inline,
+    Blocking,
+}
+
+/// `#[tool("name", …)]`.
+#[derive(Default)]
+pub(crate) struct ToolArguments {
+    pub(crate) name: Option<LitStr>,
+    pub(crate) aliases: Vec<LitStr>,
+    pub(crate) resource_type: Option<LitStr>,
+    pub(crate) title: Option<LitStr>,
+    pub(crate) description: Option<LitStr>,
+    pub(crate) examples: Vec<LitStr>,
+    pub(crate) timeout: Option<f64>,
+    pub(crate) mode: Mode,
+    pub(crate) hidden: bool,
+    pub(crate) read_only: bool,
+    pub(crate) destructive: bool,
+    pub(crate) idempotent: bool,
+}
+
+impl ToolArguments {
+    /// Reads `#[tool]`, `#[tool("name")]` or `#[tool(key = value, flag)]`.
+    pub(crate) fn parse(attribute: &syn::Attribute) -> Result<Self> {
+        let mut arguments = Self::default();
+        if matches!(attribute.meta, syn::Meta::Path(_)) {
+            return Ok(arguments);
+        }
+        attribute.parse_args_with(|input: ParseStream<'_>| {
+            if input.peek(LitStr) {
+                arguments.name = Some(input.parse()?);
+                if !input.is_empty() {
+                    input.parse::<Token![,]>()?;
+                }
+            }
+            let rest: TokenStream = input.parse()?;
+            syn::meta::parser(|meta| arguments.set(&meta)).parse2(rest)
+        })?;
+        Ok(arguments)
+    }
+
+    fn set(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
+        match name_of(meta).as_str() {
+            "name" => self.name = Some(meta.value()?.parse()?),
+            "alias" => self.aliases.push(meta.value()?.parse()?),
+            "resource_type" => self.resource_type = Some(meta.value()?.parse()?),
+            "title" => self.title = Some(meta.value()?.parse()?),
+            "description" => self.description = Some(meta.value()?.parse()?),
+            "example" => self.examples.push(example(meta.value()?.parse()?)?),
+            "timeout" => self.timeout = Some(seconds(meta.value()?)?),
+            "inline" => self.set_mode(Mode::Inline, meta)?,
+            "blocking" => self.set_mode(Mode::Blocking, meta)?,
+            "hidden" => self.hidden = true,
+            "read_only" => self.read_only = true,
+            "destructive" => self.destructive = true,
+            "idempotent" => self.idempotent = true,
+            _ => {
+                return Err(meta.error(
+                    "unknown argument; #[tool] takes a name, alias, resource_type, title, \
+                     description, example, timeout, inline, blocking, hidden, read_only, \
+                     destructive and idempotent",
+                ));
+            }
+        }
+        if self.read_only && self.destructive {
+            return Err(meta.error("a tool that is read_only cannot be destructive"));
+        }
+        Ok(())
+    }
+
+    fn set_mode(&mut self, mode: Mode, meta: &ParseNestedMeta<'_>) -> Result<()> {
+        if self.mode != Mode::Task {
+            return Err(meta.error("a tool is inline or blocking, not both"));
+        }
+        self.mode = mode;
+        Ok(())
+    }
+}
+
+fn name_of(meta: &ParseNestedMeta<'_>) -> String {
+    meta.path
+        .get_ident()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+/// An example's parameters must at least look like a JSON object; the test kit runs them.
+fn example(text: LitStr) -> Result<LitStr> {
+    let value = text.value();
+    let trimmed = value.trim();
+    if trimmed.starts_with('{') && trimmed.ends_with('}') {
+        Ok(text)
+    } else {
+        let message = "an example is a JSON object with the tool's parameters";
+        Err(syn::Error::new(text.span(), message))
+    }
+}
+
+fn seconds(value: ParseStream<'_>) -> Result<f64> {
+    let (seconds, span): (f64, Span) = if value.peek(LitInt) {
+        let literal: LitInt = value.parse()?;
+        (literal.base10_parse()?, literal.span())
+    } else {
+        let literal: LitFloat = value.parse()?;
+        (literal.base10_parse()?, literal.span())
+    };
+    if seconds > 0.0 {
+        Ok(seconds)
+    } else {
+        Err(syn::Error::new(span, "a timeout is a number of seconds above 0"))
+    }
+}

@@ -1,0 +1,141 @@
+//! What a function's parameters and return type mean: the session, the context, or a tool's parameter.
+
+use syn::{
+    Attribute, Expr, FnArg, GenericArgument, ImplItemFn, Pat, PatType, PathArguments, Result,
+    ReturnType, Type, spanned::Spanned,
+};
+
+/// What a parameter of an author's function is.
+pub(crate) enum Role {
+    /// `&CallContext`.
+    Context,
+    /// `&SessionInfo`.
+    Info,
+    /// `Option<&SessionInfo>`.
+    OptionalInfo,
+    /// `&Session`.
+    Session,
+    /// `Option<&Session>`.
+    OptionalSession,
+    /// `&BackendEnv`.
+    Env,
+    /// Anything else: by value.
+    Value,
+}
+
+/// One parameter: its role, name, type and attributes.
+pub(crate) struct Parameter {
+    pub(crate) role: Role,
+    pub(crate) name: syn::Ident,
+    pub(crate) ty: Type,
+    pub(crate) attributes: Vec<Attribute>,
+}
+
+/// Takes a function's parameters after `&self` apart, and their attributes away: a function may
+/// not keep doc comments and `#[serde]` on its parameters.
+pub(crate) fn parameters(function: &mut ImplItemFn, session: Option<&Type>) -> Result<Vec<Parameter>> {
+    let mut parameters = Vec::new();
+    for argument in &mut function.sig.inputs {
+        if let FnArg::Typed(argument) = argument {
+            parameters.push(parameter(argument, session)?);
+        }
+    }
+    Ok(parameters)
+}
+
+fn parameter(argument: &mut PatType, session: Option<&Type>) -> Result<Parameter> {
+    let Pat::Ident(pattern) = &*argument.pat else {
+        let message = "give this parameter a plain name: it becomes the name in the JSON";
+        return Err(syn::Error::new(argument.pat.span(), message));
+    };
+    let name = pattern.ident.clone();
+    Ok(Parameter {
+        role: role(&argument.ty, session)?,
+        name,
+        ty: (*argument.ty).clone(),
+        attributes: std::mem::take(&mut argument.attrs),
+    })
+}
+
+fn role(ty: &Type, session: Option<&Type>) -> Result<Role> {
+    if let Type::Reference(reference) = ty {
+        return reference_role(&reference.elem, session).ok_or_else(|| {
+            let message = "a tool's parameter is an owned value (String, not &str); references are \
+                           for &CallContext, &SessionInfo and the session that `initialize` returns";
+            syn::Error::new(ty.span(), message)
+        });
+    }
+    if let Some(Type::Reference(inner)) = argument_of(ty, "Option") {
+        return match reference_role(&inner.elem, session) {
+            Some(Role::Info) => Ok(Role::OptionalInfo),
+            Some(Role::Session) => Ok(Role::OptionalSession),
+            _ => Err(syn::Error::new(
+                ty.span(),
+                "only the session and &SessionInfo may be optional references",
+            )),
+        };
+    }
+    Ok(Role::Value)
+}
+
+fn reference_role(ty: &Type, session: Option<&Type>) -> Option<Role> {
+    match last_segment(ty).as_deref() {
+        Some("CallContext") => Some(Role::Context),
+        Some("SessionInfo") => Some(Role::Info),
+        Some("BackendEnv") => Some(Role::Env),
+        _ if session == Some(ty) => Some(Role::Session),
+        _ => None,
+    }
+}
+
+/// The type `T` of a function that returns `Result<T>` or `Result<T, E>`.
+pub(crate) fn result_type(function: &ImplItemFn) -> Result<Type> {
+    let wrong = |span| {
+        let name = &function.sig.ident;
+        syn::Error::new(span, format!("`{name}` must return Result<…>: it may fail"))
+    };
+    let ReturnType::Type(_, ty) = &function.sig.output else {
+        return Err(wrong(function.sig.ident.span()));
+    };
+    argument_of(ty, "Result")
+        .cloned()
+        .ok_or_else(|| wrong(ty.span()))
+}
+
+/// The first type argument of `ty`, if it is a `name<…>`.
+fn argument_of<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
+    let Type::Path(path) = ty else { return None };
+    let segment = path.path.segments.last()?;
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
+        return None;
+    };
+    match arguments.args.first()? {
+        GenericArgument::Type(inner) if segment.ident == name => Some(inner),
+        _ => None,
+    }
+}
+
+fn last_segment(ty: &Type) -> Option<String> {
+    match ty {
+        Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
+        _ => None,
+    }
+}
+
+/// The text of doc comments, one line each, without the space that follows `///`.
+pub(crate) fn doc_text(attributes: &[Attribute]) -> String {
+    let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
+        syn::Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
+            Expr::Lit(syn::ExprLit {
+                lit: syn::Lit::Str(text),
+                ..
+            }) => {
+                let text = text.value();
+                Some(text.strip_prefix(' ').unwrap_or(&text).trim_end().to_owned())
+            }
+            _ => None,
+        },
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+}

@@ -1,0 +1,224 @@
+//! What a backend's functions know about the call they serve.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    abi::{NO_TIMEOUT, Opaque, OperationRequest},
+    plugin::host,
+};
+
+/// Who calls, and for which trace: shared by the context, the session and the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Ids {
+    /// Worker, session id and trace id, one behind the other: one allocation for all three.
+    text: Arc<str>,
+    worker_end: u32,
+    session_end: u32,
+    pub(crate) tool: &'static str,
+}
+
+impl Ids {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the host bounds ids to hundreds of bytes; longer ones are cut to empty below"
+    )]
+    pub(crate) fn new(worker: &str, session: &str, trace: &str, tool: &'static str) -> Self {
+        let (worker_end, session_end) = (worker.len(), worker.len() + session.len());
+        let mut text = String::with_capacity(session_end + trace.len());
+        text.push_str(worker);
+        text.push_str(session);
+        text.push_str(trace);
+        Self {
+            text: text.into(),
+            worker_end: worker_end as u32,
+            session_end: session_end as u32,
+            tool,
+        }
+    }
+
+    pub(crate) fn worker(&self) -> &str {
+        &self.text[..self.worker_end as usize]
+    }
+
+    pub(crate) fn session(&self) -> &str {
+        &self.text[self.worker_end as usize..self.session_end as usize]
+    }
+
+    pub(crate) fn trace(&self) -> &str {
+        &self.text[self.session_end as usize..]
+    }
+}
+
+/// The call that a tool or a lifecycle function serves: who asks, until when, and whom to tell.
+///
+/// A call is cancelled by dropping the function's future at its next `await`, so an `async fn`
+/// needs no check of its own. Work that a drop does not reach, on a blocking thread or in a task
+/// of its own, asks [`is_cancelled`](Self::is_cancelled) or waits for
+/// [`cancellation`](Self::cancellation).
+#[derive(Debug)]
+pub struct CallContext {
+    ids: Ids,
+    deadline: Option<Instant>,
+    cancellation: CancellationToken,
+    token: Token,
+}
+
+/// The host's name for the operation; used only while the operation runs.
+#[derive(Clone, Copy, Debug)]
+struct Token(*mut Opaque);
+
+#[expect(unsafe_code, reason = "the token is a handle of the host's")]
+// SAFETY: the token is never dereferenced here, only handed back to the host, whose functions
+// may be called from any thread.
+unsafe impl Send for Token {}
+#[expect(unsafe_code, reason = "the token is a handle of the host's")]
+// SAFETY: as above.
+unsafe impl Sync for Token {}
+
+impl CallContext {
+    pub(crate) fn new(request: &OperationRequest, ids: Ids, cancellation: CancellationToken) -> Self {
+        let deadline = (request.timeout_ns != NO_TIMEOUT)
+            .then(|| Instant::now().checked_add(Duration::from_nanos(request.timeout_ns)))
+            .flatten();
+        Self {
+            ids,
+            deadline,
+            cancellation,
+            token: Token(request.token),
+        }
+    }
+
+    /// The worker on whose behalf this happens.
+    #[must_use]
+    pub fn worker(&self) -> &str {
+        self.ids.worker()
+    }
+
+    /// The session's id; empty when there is none.
+    #[must_use]
+    pub fn session_id(&self) -> &str {
+        self.ids.session()
+    }
+
+    /// The trace this belongs to: 32 hex digits of a W3C trace id, or what the client sent.
+    #[must_use]
+    pub fn trace_id(&self) -> &str {
+        self.ids.trace()
+    }
+
+    /// The full name of the running tool; the name of the function for lifecycle functions.
+    #[must_use]
+    pub fn tool(&self) -> &str {
+        self.ids.tool
+    }
+
+    /// When the host gives up and cancels.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// How long there is until the [deadline](Self::deadline).
+    #[must_use]
+    pub fn time_left(&self) -> Option<Duration> {
+        self.deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether the host has cancelled this operation.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancellation.is_cancelled()
+    }
+
+    /// Something to wait for, and to hand to tasks and threads that must end with this operation.
+    #[must_use]
+    pub fn cancellation(&self) -> CancellationToken {
+        self.cancellation.clone()
+    }
+
+    /// Tells the caller how far the work is: `done` of `total` (0 when nobody knows).
+    pub fn progress(&self, done: f64, total: f64, message: &str) {
+        host::progress(self.token.0, done, total, message);
+    }
+
+    /// Hands the caller a part of the result before the rest is there.
+    pub fn output(&self, chunk: &str) {
+        host::output(self.token.0, chunk);
+    }
+}
+
+/// Which session a function works for, and what it was asked to be.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    ids: Ids,
+    resource_type: &'static str,
+    config: Box<RawValue>,
+}
+
+impl SessionInfo {
+    pub(crate) fn new(ids: Ids, resource_type: &'static str, config: Box<RawValue>) -> Self {
+        Self {
+            ids,
+            resource_type,
+            config,
+        }
+    }
+
+    /// The session's id.
+    #[must_use]
+    pub fn session_id(&self) -> &str {
+        self.ids.session()
+    }
+
+    /// The worker that owns the session.
+    #[must_use]
+    pub fn worker_id(&self) -> &str {
+        self.ids.worker()
+    }
+
+    /// The backend's name.
+    #[must_use]
+    pub fn resource_type(&self) -> &str {
+        self.resource_type
+    }
+
+    /// The session's configuration: the backend's, overlaid by what the worker asked for.
+    #[must_use]
+    pub fn config(&self) -> &RawValue {
+        &self.config
+    }
+}
+
+/// What a backend may know about where it lives.
+#[derive(Clone, Debug)]
+pub struct BackendEnv {
+    config_dir: PathBuf,
+}
+
+impl BackendEnv {
+    pub(crate) fn new(config_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            config_dir: config_dir.into(),
+        }
+    }
+
+    /// The directory of the configuration file.
+    #[must_use]
+    pub fn config_dir(&self) -> &Path {
+        &self.config_dir
+    }
+
+    /// A path from the configuration: relative ones start at the configuration's directory.
+    #[must_use]
+    pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.config_dir.join(path)
+    }
+}

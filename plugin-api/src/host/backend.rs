@@ -1,0 +1,262 @@
+//! Handles of a backend and of its sessions, and how their operations are started.
+#![expect(unsafe_code, reason = "calls a plugin's C functions")]
+
+use std::{ptr, sync::Arc, time::Duration};
+
+use super::{
+    Answer, Events, Pending,
+    answer::Status,
+    pending::{Keep, Slot, answer_of},
+};
+use crate::abi::{
+    ABI_MAJOR, CreateRequest, Host, NO_TIMEOUT, Opaque, OperationRequest, Outcome, Plugin,
+    PluginEntry, Slice,
+};
+
+/// Why a library's table cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableError {
+    /// The entry function returned null: the plugin refuses this host.
+    Refused,
+    /// The plugin's table has this major version.
+    Major(u32),
+    /// The table has fewer bytes than the frozen struct.
+    TooSmall(usize),
+}
+
+/// A plugin's table. Plugins are never unloaded, so it is good for the life of the process.
+#[derive(Clone, Copy, Debug)]
+pub struct Table(&'static Plugin);
+
+impl Table {
+    /// Calls a plugin's entry function.
+    ///
+    /// # Safety
+    ///
+    /// `entry` must keep the contract of [`PluginEntry`], and its library must stay loaded.
+    ///
+    /// # Errors
+    ///
+    /// When the plugin refuses the host, or its table is not one of this major version.
+    pub unsafe fn open(entry: PluginEntry, host: &'static Host) -> Result<Self, TableError> {
+        // SAFETY: the caller vouches for the function, and the host's table is static.
+        let table = unsafe { entry(host) };
+        if table.is_null() {
+            return Err(TableError::Refused);
+        }
+        // SAFETY: a table begins with its size and the two version numbers, whatever follows.
+        let (size, major) = unsafe { ((*table).size, (*table).abi_major) };
+        if size < size_of::<Plugin>() {
+            return Err(TableError::TooSmall(size));
+        }
+        if major != ABI_MAJOR {
+            return Err(TableError::Major(major));
+        }
+        // SAFETY: not null, large enough, of our major version, and good for the life of the process.
+        Ok(Self(unsafe { &*table }))
+    }
+
+    /// The plugin's minor version.
+    #[must_use]
+    pub const fn minor(self) -> u32 {
+        self.0.abi_minor
+    }
+
+    /// The description of a class, as JSON in the answer's data.
+    #[must_use]
+    pub fn describe(self, class: &str) -> Answer {
+        let mut outcome = Outcome::SUCCESS;
+        // SAFETY: the slice is readable and the outcome writable during the call.
+        unsafe { (self.0.describe)(Slice::new(class.as_bytes()), &raw mut outcome) }
+        // SAFETY: the plugin wrote it.
+        unsafe { answer_of(&raw mut outcome, None) }
+    }
+
+    /// Makes a backend of this class.
+    ///
+    /// # Errors
+    ///
+    /// The plugin's answer, when it made none.
+    pub fn create(
+        self,
+        class: &str,
+        config: &[u8],
+        config_dir: &str,
+    ) -> Result<Arc<BackendHandle>, Answer> {
+        let request = CreateRequest {
+            size: size_of::<CreateRequest>(),
+            class: Slice::new(class.as_bytes()),
+            config: Slice::new(config),
+            config_dir: Slice::new(config_dir.as_bytes()),
+        };
+        let mut outcome = Outcome::SUCCESS;
+        // SAFETY: request and outcome are good during the call.
+        let backend = unsafe { (self.0.create)(&raw const request, &raw mut outcome) };
+        // SAFETY: the plugin wrote it.
+        let answer = unsafe { answer_of(&raw mut outcome, None) };
+        if backend.is_null() {
+            return Err(answer);
+        }
+        Ok(Arc::new(BackendHandle {
+            table: self.0,
+            backend,
+        }))
+    }
+}
+
+/// Which asynchronous function of a backend to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// Starts what is shared.
+    Warmup,
+    /// Stops what is shared.
+    Shutdown,
+    /// Makes a session.
+    Initialize,
+    /// Ends a session.
+    Cleanup,
+    /// Calls a tool.
+    Call,
+}
+
+/// What an operation needs; each takes of it what concerns it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request<'a> {
+    /// The tool's index in the description.
+    pub tool: u32,
+    /// The parameters, or the configuration of the session to make: a JSON object.
+    pub params: &'a [u8],
+    /// The worker.
+    pub worker: &'a str,
+    /// The session's id.
+    pub session_id: &'a str,
+    /// The configuration of a session without a handle: a JSON object.
+    pub session_config: &'a [u8],
+    /// The trace id.
+    pub trace: &'a str,
+    /// When the host will give up.
+    pub timeout: Option<Duration>,
+    /// The session.
+    pub session: Option<&'a SessionHandle>,
+}
+
+/// A backend. Dropped with its last session and operation, it is given back to the plugin.
+#[derive(Debug)]
+pub struct BackendHandle {
+    table: &'static Plugin,
+    backend: *mut Opaque,
+}
+
+// SAFETY: the ABI allows every function of the table to be called from any thread.
+unsafe impl Send for BackendHandle {}
+// SAFETY: as above, at the same time too.
+unsafe impl Sync for BackendHandle {}
+
+impl BackendHandle {
+    /// Starts an operation. `keep` is dropped when the operation has completed, which may be long
+    /// after the returned future was dropped: what the operation needs belongs there.
+    pub fn start(
+        self: &Arc<Self>,
+        function: Function,
+        request: &Request<'_>,
+        events: Option<Arc<dyn Events>>,
+        keep: Keep,
+    ) -> Pending {
+        let slot = Slot::new(Arc::clone(self), events, keep);
+        let raw = OperationRequest {
+            size: size_of::<OperationRequest>(),
+            tool: request.tool,
+            reserved: 0,
+            params: Slice::new(request.params),
+            worker: Slice::new(request.worker.as_bytes()),
+            session_id: Slice::new(request.session_id.as_bytes()),
+            session_config: Slice::new(request.session_config),
+            trace: Slice::new(request.trace.as_bytes()),
+            timeout_ns: request.timeout.map_or(NO_TIMEOUT, nanoseconds),
+            session: request
+                .session
+                .map_or(ptr::null_mut(), |session| session.session),
+            token: slot.token(),
+        };
+        let start = match function {
+            Function::Warmup => self.table.warmup,
+            Function::Shutdown => self.table.shutdown,
+            Function::Initialize => self.table.initialize,
+            Function::Cleanup => self.table.cleanup,
+            Function::Call => self.table.call,
+        };
+        // SAFETY: the backend is alive as long as the slot, which holds it; the request's slices
+        // are good during the call; the session is one of this backend and alive, being borrowed.
+        let operation = unsafe { start(self.backend, &raw const raw, slot.completion()) };
+        Pending::new(slot, operation)
+    }
+
+    pub(super) fn cancel(&self, operation: *mut Opaque) {
+        if !operation.is_null() {
+            // SAFETY: the only caller, `Pending`, holds the handle unreleased.
+            unsafe { (self.table.cancel)(operation) }
+        }
+    }
+
+    pub(super) fn release(&self, operation: *mut Opaque) {
+        if !operation.is_null() {
+            // SAFETY: `Pending` releases its handle once, when it is dropped.
+            unsafe { (self.table.release_operation)(operation) }
+        }
+    }
+}
+
+impl Drop for BackendHandle {
+    fn drop(&mut self) {
+        // SAFETY: sessions and operations hold the handle, so none is left.
+        unsafe { (self.table.release_backend)(self.backend) }
+    }
+}
+
+/// A session of a backend; given back to the plugin when it is dropped.
+#[derive(Debug)]
+pub struct SessionHandle {
+    backend: Arc<BackendHandle>,
+    session: *mut Opaque,
+}
+
+// SAFETY: as for `BackendHandle`.
+unsafe impl Send for SessionHandle {}
+// SAFETY: as for `BackendHandle`.
+unsafe impl Sync for SessionHandle {}
+
+impl SessionHandle {
+    pub(super) fn new(backend: &Arc<BackendHandle>, session: *mut Opaque) -> Option<Self> {
+        (!session.is_null()).then(|| Self {
+            backend: Arc::clone(backend),
+            session,
+        })
+    }
+}
+
+impl Drop for SessionHandle {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from this backend's `initialize`, and this is its only release.
+        unsafe { (self.backend.table.release_session)(self.backend.backend, self.session) }
+    }
+}
+
+fn nanoseconds(timeout: Duration) -> u64 {
+    u64::try_from(timeout.as_nanos()).unwrap_or(NO_TIMEOUT)
+}
+
+impl Answer {
+    /// An answer of the host's own, for an operation that no plugin answered.
+    #[must_use]
+    pub fn failure(status: Status, code: i32, message: String) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            data: crate::abi::Buffer::EMPTY,
+            meta: crate::abi::Buffer::EMPTY,
+            blobs: crate::abi::BlobList::EMPTY,
+            session: None,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What the host lends to plugins: its log, and the progress and output of calls.
+#![expect(unsafe_code, reason = "these functions are the ABI")]
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::OnceLock,
+};
+
+use super::pending::Slot;
+use crate::abi::{ABI_MAJOR, ABI_MINOR, Host, LogRecord, Opaque, Slice};
+
+/// Where a running call tells how it is getting on.
+pub trait Events: Send + Sync {
+    /// `done` of `total` (0 when nobody knows).
+    fn progress(&self, done: f64, total: f64, message: &str);
+    /// A part of the result.
+    fn output(&self, chunk: &str);
+}
+
+/// Takes what plugins log.
+pub trait LogSink: Send + Sync {
+    /// The most verbose level that is wanted now: 0 off, 1 error … 5 trace.
+    fn level(&self) -> u32;
+    /// Writes one record.
+    fn write(&self, entry: &LogEntry<'_>);
+}
+
+/// One record of a plugin's log.
+#[derive(Clone, Copy, Debug)]
+pub struct LogEntry<'a> {
+    /// 1 error, 2 warn, 3 info, 4 debug, 5 trace.
+    pub level: u32,
+    /// The part of the plugin that speaks.
+    pub target: &'a str,
+    /// What happened.
+    pub message: &'a str,
+    /// A JSON object, or empty.
+    pub fields: &'a str,
+    /// The worker, or empty.
+    pub worker: &'a str,
+    /// The session's id, or empty.
+    pub session: &'a str,
+    /// The trace, or empty.
+    pub trace: &'a str,
+    /// The running tool, or empty.
+    pub tool: &'a str,
+}
+
+static SINK: OnceLock<Box<dyn LogSink>> = OnceLock::new();
+static TABLE: OnceLock<Host> = OnceLock::new();
+
+/// The table for all plugins of this process; the first call's arguments stay.
+pub fn table(sink: Box<dyn LogSink>, worker_threads: u32) -> &'static Host {
+    let _ = SINK.set(sink);
+    TABLE.get_or_init(|| Host {
+        size: size_of::<Host>(),
+        abi_major: ABI_MAJOR,
+        abi_minor: ABI_MINOR,
+        log,
+        log_level,
+        progress,
+        output,
+        worker_threads,
+        reserved: 0,
+    })
+}
+
+/// Runs what must not unwind into a plugin. A panic here is the host's own mistake, already
+/// reported by its panic hook; the record or event is lost, the call is not.
+fn contain(work: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(work));
+}
+
+unsafe extern "C" fn log_level() -> u32 {
+    SINK.get().map_or(0, |sink| sink.level())
+}
+
+unsafe extern "C" fn log(record: *const LogRecord) {
+    let Some(sink) = SINK.get() else { return };
+    contain(|| {
+        // SAFETY: a plugin passes a record that is readable during the call.
+        let record = unsafe { &*record };
+        // SAFETY: as above, its slices too. Text that is not UTF-8 is left out.
+        let text = |slice: Slice| unsafe { slice.text() }.unwrap_or_default();
+        sink.write(&LogEntry {
+            level: record.level,
+            target: text(record.target),
+            message: text(record.message),
+            fields: text(record.fields),
+            worker: text(record.worker),
+            session: text(record.session),
+            trace: text(record.trace),
+            tool: text(record.tool),
+        });
+    });
+}
+
+unsafe extern "C" fn progress(token: *mut Opaque, done: f64, total: f64, message: Slice) {
+    // SAFETY: the token is the slot of an operation that has not completed, so it is alive; the
+    // slice is readable during the call.
+    let (slot, message) = unsafe { (token.cast::<Slot>().as_ref(), message.text()) };
+    if let (Some(events), Ok(message)) = (slot.and_then(Slot::events), message) {
+        contain(|| events.progress(done, total, message));
+    }
+}
+
+unsafe extern "C" fn output(token: *mut Opaque, chunk: Slice) {
+    // SAFETY: as for `progress`.
+    let (slot, chunk) = unsafe { (token.cast::<Slot>().as_ref(), chunk.text()) };
+    if let (Some(events), Ok(chunk)) = (slot.and_then(Slot::events), chunk) {
+        contain(|| events.output(chunk));
+    }
+}

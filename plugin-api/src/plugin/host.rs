@@ -1,0 +1,46 @@
+//! What the host lends, behind safe functions.
+#![expect(unsafe_code, reason = "calls the host's C functions")]
+
+use std::sync::OnceLock;
+
+use crate::abi::{Host, LogRecord, Opaque, Slice};
+
+static HOST: OnceLock<Host> = OnceLock::new();
+
+/// Keeps the host's table; the first one stays, for the life of the process.
+pub(crate) fn attach(host: Host) {
+    let _ = HOST.set(host);
+}
+
+pub(crate) fn worker_threads() -> usize {
+    HOST.get()
+        .map_or(1, |host| host.worker_threads.max(1) as usize)
+}
+
+/// The most verbose level that the host's log takes: 0 off … 5 trace.
+pub(crate) fn log_level() -> u32 {
+    // SAFETY: a function of the host's table takes no arguments and may be called at any time.
+    HOST.get().map_or(0, |host| unsafe { (host.log_level)() })
+}
+
+pub(crate) fn log(record: &LogRecord) {
+    if let Some(host) = HOST.get() {
+        // SAFETY: the record and what its slices point to outlive the call.
+        unsafe { (host.log)(record) }
+    }
+}
+
+pub(crate) fn progress(token: *mut Opaque, done: f64, total: f64, message: &str) {
+    if let (Some(host), false) = (HOST.get(), token.is_null()) {
+        // SAFETY: the token is the host's own; a `CallContext` lends it only while its operation
+        // has not completed. The slice outlives the call.
+        unsafe { (host.progress)(token, done, total, Slice::new(message.as_bytes())) }
+    }
+}
+
+pub(crate) fn output(token: *mut Opaque, chunk: &str) {
+    if let (Some(host), false) = (HOST.get(), token.is_null()) {
+        // SAFETY: as for `progress`.
+        unsafe { (host.output)(token, Slice::new(chunk.as_bytes())) }
+    }
+}

@@ -1,0 +1,231 @@
+//! One backend behind the table: turns requests of the ABI into calls of the author's functions.
+#![expect(
+    unsafe_code,
+    reason = "session handles are counted references behind raw pointers"
+)]
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+
+use super::operation::Work;
+use crate::{
+    abi::{Opaque, OperationRequest, Outcome},
+    backend::{Backend, Begun, Call, Kind, SessionCell, Tool},
+    context::{BackendEnv, CallContext, Ids, SessionInfo},
+    error::{Code, Error, Result},
+    params,
+    reply::{Reply, error_outcome, outcome_of},
+};
+
+/// What the host can do with a backend, whatever its type is.
+pub(crate) trait AnyBackend: Send + Sync {
+    /// Prepares an operation: reads what is borrowed, leaves the rest to the returned work.
+    ///
+    /// # Safety
+    ///
+    /// The request's slices must be readable, and its session null or a live handle of this backend.
+    unsafe fn prepare(&self, kind: OperationKind, request: &OperationRequest) -> Prepared;
+
+    /// Gives a session's handle back.
+    ///
+    /// # Safety
+    ///
+    /// `session` must be a handle of this backend that was not released before.
+    unsafe fn release_session(&self, session: *mut Opaque);
+}
+
+/// Which function of the table was called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum OperationKind {
+    Warmup,
+    Shutdown,
+    Initialize,
+    Cleanup,
+    Call,
+}
+
+impl OperationKind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Warmup => "warmup",
+            Self::Shutdown => "shutdown",
+            Self::Initialize => "initialize",
+            Self::Cleanup => "cleanup",
+            Self::Call => "call",
+        }
+    }
+}
+
+/// An operation that is ready to start.
+pub(crate) struct Prepared {
+    pub(crate) work: Work,
+    pub(crate) ids: Ids,
+    pub(crate) cancellation: CancellationToken,
+}
+
+/// A backend, its tools, and how often each is needed: for every call.
+pub(crate) struct Instance<B: Backend> {
+    backend: Arc<B>,
+    tools: Vec<Tool<B>>,
+}
+
+impl<B: Backend> Instance<B> {
+    /// Makes the backend from its configuration.
+    pub(crate) fn create(config: &[u8], env: &BackendEnv) -> Result<Box<dyn AnyBackend>> {
+        let config = params::parse(config)
+            .map_err(|error| Error::config(error.message().replace("parameter /", "config /")))?;
+        Ok(Box::new(Self {
+            backend: Arc::new(B::create(config, env)?),
+            tools: B::tools(),
+        }))
+    }
+
+    fn call(
+        &self,
+        request: &OperationRequest,
+        context: CallContext,
+        session: Option<Arc<SessionCell<B>>>,
+        info: Option<SessionInfo>,
+        params: &[u8],
+    ) -> Work {
+        let Some(tool) = self.tools.get(request.tool as usize) else {
+            let error = Error::new(Code::Internal, format!("no tool has the index {}", request.tool));
+            return Work::Inline(Box::pin(async move { error_outcome(&error) }));
+        };
+        let call = Call {
+            backend: Arc::clone(&self.backend),
+            context,
+            session,
+            info,
+        };
+        match (tool.begin)(call, params) {
+            Begun::Task(future) => Work::Task(Box::pin(async move { outcome_of(future.await) })),
+            Begun::Inline(future) => Work::Inline(Box::pin(async move { outcome_of(future.await) })),
+            Begun::Blocking(function) => Work::Blocking(Box::new(move || outcome_of(function()))),
+        }
+    }
+
+    fn initialize(&self, context: CallContext, info: SessionInfo) -> Work {
+        let backend = Arc::clone(&self.backend);
+        Work::Task(Box::pin(async move {
+            let config = match params::parse_session::<_, B::Config>(info.config().get().as_bytes()) {
+                Ok(config) => config,
+                Err(error) => return error_outcome(&error),
+            };
+            match B::initialize(&backend, &info, &context, config).await {
+                Ok(session) => Outcome {
+                    session: handle_of(SessionCell::<B> { session, info }),
+                    ..Outcome::SUCCESS
+                },
+                Err(error) => error_outcome(&error),
+            }
+        }))
+    }
+
+    fn cleanup(&self, context: CallContext, session: Option<Arc<SessionCell<B>>>) -> Work {
+        let backend = Arc::clone(&self.backend);
+        Work::Task(Box::pin(async move {
+            let Some(cell) = session else {
+                return Outcome::SUCCESS;
+            };
+            done(B::cleanup(&backend, &cell.session, &cell.info, &context).await)
+        }))
+    }
+
+    fn warmup(&self, context: CallContext) -> Work {
+        let backend = Arc::clone(&self.backend);
+        Work::Task(Box::pin(async move { done(B::warmup(&backend, &context).await) }))
+    }
+
+    fn shutdown(&self, context: CallContext) -> Work {
+        let backend = Arc::clone(&self.backend);
+        Work::Task(Box::pin(async move { done(B::shutdown(&backend, &context).await) }))
+    }
+}
+
+impl<B: Backend> AnyBackend for Instance<B> {
+    unsafe fn prepare(&self, kind: OperationKind, request: &OperationRequest) -> Prepared {
+        // SAFETY: the caller vouches that the slices are readable. Ids that are not UTF-8 are
+        // left out: they only serve the log.
+        let (worker, session_id, trace) = unsafe {
+            (
+                request.worker.text().unwrap_or_default(),
+                request.session_id.text().unwrap_or_default(),
+                request.trace.text().unwrap_or_default(),
+            )
+        };
+        let name = match kind {
+            OperationKind::Call => self
+                .tools
+                .get(request.tool as usize)
+                .map_or("call", |tool| tool.spec.name),
+            other => other.name(),
+        };
+        let ids = Ids::new(worker, session_id, trace, name);
+        let cancellation = CancellationToken::new();
+        let context = CallContext::new(request, ids.clone(), cancellation.clone());
+        // SAFETY: the caller vouches for the session and the slices.
+        let (session, params, config) = unsafe {
+            (
+                session_of::<B>(request.session),
+                request.params.bytes(),
+                request.session_config.bytes(),
+            )
+        };
+        let info = |json: &[u8]| SessionInfo::new(ids.clone(), B::META.name, raw_object(json));
+        let work = match kind {
+            OperationKind::Warmup => self.warmup(context),
+            OperationKind::Shutdown => self.shutdown(context),
+            OperationKind::Initialize => self.initialize(context, info(params)),
+            OperationKind::Cleanup => self.cleanup(context, session),
+            OperationKind::Call => {
+                let without_handle = B::META.kind == Kind::Shared && !config.is_empty();
+                let info = without_handle.then(|| info(config));
+                self.call(request, context, session, info, params)
+            }
+        };
+        Prepared {
+            work,
+            ids,
+            cancellation,
+        }
+    }
+
+    unsafe fn release_session(&self, session: *mut Opaque) {
+        if !session.is_null() {
+            // SAFETY: the handle is the reference that `handle_of` leaked, and this its only release.
+            drop(unsafe { Arc::from_raw(session.cast_const().cast::<SessionCell<B>>()) });
+        }
+    }
+}
+
+fn handle_of<B: Backend>(cell: SessionCell<B>) -> *mut Opaque {
+    Arc::into_raw(Arc::new(cell)).cast_mut().cast()
+}
+
+/// A counted reference to the session behind a handle: it outlives the handle while a call runs.
+///
+/// # Safety
+///
+/// `handle` must be null or a live handle that [`handle_of`] made for the same backend type.
+unsafe fn session_of<B: Backend>(handle: *mut Opaque) -> Option<Arc<SessionCell<B>>> {
+    if handle.is_null() {
+        return None;
+    }
+    let cell = handle.cast_const().cast::<SessionCell<B>>();
+    // SAFETY: the handle holds one reference, so the cell lives; this takes a second one.
+    unsafe {
+        Arc::increment_strong_count(cell);
+        Some(Arc::from_raw(cell))
+    }
+}
+
+fn raw_object(json: &[u8]) -> Box<RawValue> {
+    serde_json::from_slice(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+fn done(result: Result<()>) -> Outcome {
+    outcome_of(result.map(|()| Reply::default()))
+}

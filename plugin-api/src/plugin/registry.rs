@@ -1,0 +1,47 @@
+//! The backends of this library, by class.
+
+use std::sync::{PoisonError, RwLock};
+
+use super::instance::{AnyBackend, Instance};
+use crate::{
+    backend::{Backend, Meta},
+    context::BackendEnv,
+    error::Result,
+};
+
+static REGISTRY: RwLock<Vec<Registration>> = RwLock::new(Vec::new());
+
+/// How the host makes a backend of one class.
+#[derive(Clone, Copy)]
+pub struct Registration {
+    pub(crate) meta: &'static Meta,
+    pub(crate) describe: fn() -> serde_json::Value,
+    pub(crate) create: fn(&[u8], &BackendEnv) -> Result<Box<dyn AnyBackend>>,
+}
+
+impl Registration {
+    /// The registration of `B`.
+    #[must_use]
+    pub const fn of<B: Backend>() -> Self {
+        Self {
+            meta: &B::META,
+            describe: super::describe::describe::<B>,
+            create: Instance::<B>::create,
+        }
+    }
+}
+
+/// Makes backends known to `describe` and `create`; a class that is known already stays.
+pub fn register(registrations: &[Registration]) {
+    let mut known = REGISTRY.write().unwrap_or_else(PoisonError::into_inner);
+    for registration in registrations {
+        if !known.iter().any(|entry| entry.meta.class == registration.meta.class) {
+            known.push(*registration);
+        }
+    }
+}
+
+pub(crate) fn find(class: &str) -> Option<Registration> {
+    let known = REGISTRY.read().unwrap_or_else(PoisonError::into_inner);
+    known.iter().find(|entry| entry.meta.class == class).copied()
+}

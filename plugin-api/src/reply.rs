@@ -1,0 +1,149 @@
+//! What a tool answers: data, binary parts, a message, and keys for `meta`.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    abi::{Blob, Outcome},
+    error::{Error, Result},
+};
+
+/// An answer that is more than a value: with images, with a message, or with `meta`.
+///
+/// A tool that has only data to return returns its own type, which must be [`Serialize`].
+#[derive(Debug, Default)]
+pub struct Reply {
+    data: Vec<u8>,
+    message: String,
+    meta: Map<String, Value>,
+    blobs: Vec<Binary>,
+}
+
+#[derive(Debug)]
+struct Binary {
+    key: &'static str,
+    media_type: &'static str,
+    bytes: Vec<u8>,
+}
+
+impl Reply {
+    /// An answer with this data.
+    ///
+    /// # Errors
+    ///
+    /// When the data cannot be written as JSON.
+    pub fn new(data: impl Serialize) -> Result<Self> {
+        Ok(Self {
+            data: serde_json::to_vec(&data)?,
+            ..Self::default()
+        })
+    }
+
+    /// Adds bytes that clients find under `key` in the data, as base64 in JSON and as an image or
+    /// a resource over MCP. The data must be an object, or absent.
+    #[must_use]
+    pub fn with_binary(
+        mut self,
+        key: &'static str,
+        media_type: &'static str,
+        bytes: Vec<u8>,
+    ) -> Self {
+        self.blobs.push(Binary {
+            key,
+            media_type,
+            bytes,
+        });
+        self
+    }
+
+    /// Adds a PNG under the key `image`.
+    #[must_use]
+    pub fn with_png(self, bytes: Vec<u8>) -> Self {
+        self.with_binary("image", "image/png", bytes)
+    }
+
+    /// Says something beside the data; without it the message is `success`.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// Adds a key to the answer's `meta`.
+    #[must_use]
+    pub fn with_meta(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.meta.insert(key.to_owned(), value.into());
+        self
+    }
+
+    pub(crate) fn into_outcome(self) -> Outcome {
+        let blobs: Vec<Blob> = self.blobs.into_iter().map(Binary::into_blob).collect();
+        Outcome {
+            message: self.message.into(),
+            data: self.data.into(),
+            meta: meta_bytes(&self.meta).into(),
+            blobs: blobs.into(),
+            ..Outcome::SUCCESS
+        }
+    }
+}
+
+impl Binary {
+    fn into_blob(self) -> Blob {
+        Blob {
+            key: self.key.to_owned().into(),
+            media_type: self.media_type.to_owned().into(),
+            bytes: self.bytes.into(),
+        }
+    }
+}
+
+fn meta_bytes(meta: &Map<String, Value>) -> Vec<u8> {
+    if meta.is_empty() {
+        return Vec::new();
+    }
+    // A map with text keys always serialises.
+    serde_json::to_vec(meta).unwrap_or_default()
+}
+
+/// What a tool may return: a [`Reply`], or anything that serialises.
+pub trait IntoReply {
+    /// The answer.
+    ///
+    /// # Errors
+    ///
+    /// When the data cannot be written as JSON.
+    fn into_reply(self) -> Result<Reply>;
+}
+
+impl IntoReply for Reply {
+    fn into_reply(self) -> Result<Reply> {
+        Ok(self)
+    }
+}
+
+impl<T: Serialize> IntoReply for T {
+    fn into_reply(self) -> Result<Reply> {
+        Reply::new(self)
+    }
+}
+
+pub(crate) fn outcome_of(result: Result<Reply>) -> Outcome {
+    match result {
+        Ok(reply) => reply.into_outcome(),
+        Err(error) => error_outcome(&error),
+    }
+}
+
+pub(crate) fn error_outcome(error: &Error) -> Outcome {
+    let data = error
+        .data()
+        .and_then(|data| serde_json::to_vec(data).ok())
+        .unwrap_or_default();
+    Outcome {
+        code: error.code().number(),
+        message: error.message().to_owned().into(),
+        data: data.into(),
+        ..Outcome::SUCCESS
+    }
+}
