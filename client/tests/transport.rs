@@ -1,6 +1,7 @@
 //! What the client does when the transport fails, against a peer that fails on purpose.
 //!
 //! How it gets on with a real server is held by the host's tests.
+#![expect(clippy::unwrap_used, reason = "a failing peer is a failing test")]
 
 use sandbox_client::{Client, Error};
 use serde_json::json;
