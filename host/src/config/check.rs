@@ -1,0 +1,174 @@
+//! Checks a document, or a part of it, against a JSON Schema and says where each fault stands.
+//! Owns the meeting of faults (`crate::schema`) and places (`document.rs`); used for the file itself and
+//! for the `config` of each resource once its plugin is loaded and has published its schema.
+
+use serde_json::{Map, Value};
+
+use super::{diagnostic::Diagnostic, document::Document, masking::hides_a_secret, refused};
+use crate::schema::{Checker, Fault, Problem, dotted, split};
+
+/// The outcome of a check.
+#[derive(Debug)]
+pub struct Checked {
+    /// The value, where placeholders stand for numbers and truth values that the schema wants, and paths
+    /// (`"format": "path"`) are resolved against the file's directory. Meaningful when there is no error.
+    pub value: Value,
+    /// Everything that is wrong with it.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Checks what `pointer` points to; what is absent counts as an empty object.
+pub fn check_against(checker: &Checker, document: &Document, pointer: &str) -> Checked {
+    let (mut value, faults) = examine(checker, document, pointer);
+    let diagnostics = faults
+        .iter()
+        .filter(|fault| !document.placeholders.unresolved.contains(&fault.pointer))
+        .map(|fault| diagnostic(fault, checker, document))
+        .collect();
+    for path in checker.paths(&value) {
+        if let Some(Value::String(text)) = value.pointer_mut(&path) {
+            *text = document.resolve(&*text).to_string_lossy().into_owned();
+        }
+    }
+    Checked { value, diagnostics }
+}
+
+/// The value with its placeholders typed, and its faults under the document's own pointers.
+pub(super) fn examine(checker: &Checker, document: &Document, base: &str) -> (Value, Vec<Fault>) {
+    let mut value = document
+        .value()
+        .pointer(base)
+        .cloned()
+        .unwrap_or_else(|| Value::Object(Map::new()));
+    let mut faults = checker.all(&value);
+    let mut typed = false;
+    for fault in &faults {
+        typed |= type_placeholder(&mut value, &fault.pointer, document, base);
+    }
+    if typed {
+        faults = checker.all(&value);
+    }
+    for fault in &mut faults {
+        fault.pointer.insert_str(0, base);
+    }
+    (value, faults)
+}
+
+/// Replaces a string that was one placeholder by the number or truth value that it spells, if it does.
+fn type_placeholder(value: &mut Value, pointer: &str, document: &Document, base: &str) -> bool {
+    if !document
+        .placeholders
+        .whole
+        .contains(&format!("{base}{pointer}"))
+    {
+        return false;
+    }
+    let Some(Value::String(text)) = value.pointer(pointer) else {
+        return false;
+    };
+    match serde_json::from_str::<Value>(text.trim()) {
+        Ok(scalar @ (Value::Number(_) | Value::Bool(_))) => match value.pointer_mut(pointer) {
+            Some(slot) => {
+                *slot = scalar;
+                true
+            }
+            None => false,
+        },
+        _ => false,
+    }
+}
+
+/// A fault with its place in the file and the advice that goes with it.
+pub(super) fn diagnostic(fault: &Fault, checker: &Checker, document: &Document) -> Diagnostic {
+    let secret = hides_a_secret(&fault.pointer);
+    let discreet = secret || document.is_from_environment(&fault.pointer);
+    let mut found = match (&fault.problem, refused::find(&fault.pointer)) {
+        (Problem::UnknownKey { .. }, Some(refused)) => {
+            let message = format!(
+                "`{}` is not used here: {}",
+                dotted(&fault.pointer),
+                refused.reason
+            );
+            Diagnostic::error(&fault.pointer, message).hint(refused.advice)
+        }
+        (Problem::UnknownKey { nearest: None, .. }, None) => {
+            with_hint(fault, misplaced(fault, checker).or_else(|| fault.hint()))
+        }
+        (Problem::WrongValue { .. }, _) if discreet => with_hint(&without_value(fault), None),
+        _ => with_hint(fault, fault.hint()),
+    };
+    found.location = match fault.problem {
+        Problem::UnknownKey { .. } => document.locate_key(&fault.pointer),
+        _ => document.locate(&fault.pointer),
+    };
+    found.secret = secret;
+    found
+}
+
+/// The fault without what was found: it is a secret, or came from the environment, where secrets live.
+fn without_value(fault: &Fault) -> Fault {
+    let mut fault = fault.clone();
+    if let Problem::WrongValue { found, .. } = &mut fault.problem {
+        "something else".clone_into(found);
+    }
+    fault
+}
+
+fn with_hint(fault: &Fault, hint: Option<String>) -> Diagnostic {
+    let mut found = Diagnostic::error(&fault.pointer, fault.message());
+    found.hint = hint;
+    found
+}
+
+fn misplaced(fault: &Fault, checker: &Checker) -> Option<String> {
+    let (_, key) = split(&fault.pointer)?;
+    let homes = checker.homes(&key);
+    let home = homes.first()?;
+    Some(if home.is_empty() {
+        format!("`{key}` belongs at the top of the file")
+    } else {
+        format!("`{key}` belongs in `{home}`")
+    })
+}
+
+/// The value without what is wrong in it, so that the rules can look at the rest.
+pub(super) fn pruned(mut value: Value, faults: &[Fault]) -> Value {
+    for fault in faults {
+        if !matches!(fault.problem, Problem::MissingKey { .. }) {
+            remove(&mut value, &fault.pointer);
+        }
+    }
+    value
+}
+
+fn remove(value: &mut Value, pointer: &str) {
+    let Some((parent, key)) = split(pointer) else {
+        *value = Value::Object(Map::new());
+        return;
+    };
+    match value.pointer_mut(parent) {
+        Some(Value::Object(members)) => {
+            members.shift_remove(&key);
+        }
+        // Without one of its elements a list would say something else.
+        Some(Value::Array(_)) => remove(value, parent),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::child;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_wrong_is_cut_out_and_the_rest_stays() {
+        let mut value = json!({"a": {"b": 1, "c": [1, 2]}, "d": 2});
+        remove(&mut value, "/a/b");
+        remove(&mut value, &child("/a/c", "1"));
+        assert_eq!(value, json!({"a": {}, "d": 2}));
+        remove(&mut value, "");
+        assert_eq!(value, json!({}));
+    }
+}

@@ -1,0 +1,88 @@
+//! The JSON Schema of the configuration file: for editors, for the check, for the documentation.
+//! Owns what is added to the derived schema: comments, placeholders, and the plugins' own schemas.
+
+use schemars::{generate::SchemaSettings, transform::transform_subschemas};
+use serde_json::{Map, Value, json};
+
+use super::written::File;
+
+/// The schema of the file, with `resources.<name>.config` left open.
+pub fn json_schema() -> Value {
+    json_schema_with_plugins(std::iter::empty())
+}
+
+/// The schema of the file, with the config schema of each given resource in its place.
+pub fn json_schema_with_plugins<'a>(
+    plugins: impl IntoIterator<Item = (&'a str, &'a Value)>,
+) -> Value {
+    let mut schema = checked();
+    let mut named = Map::new();
+    for (name, config) in plugins {
+        named.insert(name.to_owned(), with_config(&mut schema, name, config));
+    }
+    if !named.is_empty() {
+        schema["properties"]["resources"]["properties"] = Value::Object(named);
+    }
+    let Ok(mut schema) = schemars::Schema::try_from(schema) else {
+        unreachable!("a schema is an object");
+    };
+    for_editors(&mut schema);
+    schema.to_value()
+}
+
+/// The schema that a file is checked against: after comments are dropped and placeholders expanded.
+pub(super) fn checked() -> Value {
+    SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<File>()
+        .to_value()
+}
+
+/// The schema of one resource whose `config` is that of its plugin. The plugin's definitions stay inside
+/// an embedded resource of their own (`$id`), so that its references keep their meaning.
+fn with_config(schema: &mut Value, name: &str, config: &Value) -> Value {
+    let mut config = config.clone();
+    if let Some(config) = config.as_object_mut() {
+        config.remove("$schema");
+        config.insert(
+            "$id".to_owned(),
+            json!(format!("sandbox:resources/{name}/config")),
+        );
+    }
+    let mut resource = schema["$defs"]["Resource"].clone();
+    resource["properties"]["config"] = config;
+    resource
+}
+
+/// Allows in the file what is gone before the check: comment keys, and `${VAR}` for numbers and truth values.
+fn for_editors(schema: &mut schemars::Schema) {
+    transform_subschemas(&mut for_editors, schema);
+    let Some(node) = schema.as_object_mut() else {
+        return;
+    };
+    if node
+        .get("additionalProperties")
+        .is_some_and(|open| open != true)
+    {
+        node.insert("patternProperties".to_owned(), json!({"^[_$]": true}));
+    }
+    let kinds: Vec<Value> = match node.get("type") {
+        Some(Value::Array(kinds)) => kinds.clone(),
+        Some(kind) => vec![kind.clone()],
+        None => Vec::new(),
+    };
+    let scalar = ["integer", "number", "boolean"];
+    if kinds
+        .iter()
+        .any(|kind| scalar.iter().any(|name| kind == name))
+        && !kinds.contains(&json!("string"))
+    {
+        let mut kinds = kinds;
+        kinds.push(json!("string"));
+        node.insert("type".to_owned(), Value::Array(kinds));
+        node.insert(
+            "pattern".to_owned(),
+            json!(r"^\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}$"),
+        );
+    }
+}

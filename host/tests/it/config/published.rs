@@ -1,0 +1,47 @@
+//! The published JSON Schema: what `sandbox config schema` gives to editors.
+
+use sandbox::{
+    config::{json_schema, json_schema_with_plugins},
+    schema::Checker,
+};
+use serde_json::{Value, json};
+
+#[test]
+fn editors_accept_what_the_loader_accepts() {
+    let checker = Checker::compile(json_schema()).unwrap();
+    let accepted = json!({
+        "$schema": "./schema.json", "_comment": "x",
+        "server": {"_note": 1, "port": "${PORT:-18890}", "log_level": "DEBUG", "session_ttl": 1.5},
+        "resources": {"_comment": "x", "bash": {"backend_class": "bash", "enabled": "${BASH}", "config": {"a": 1}}},
+        "apis": {"_comment": "x", "web": {"anything": [1]}},
+    });
+    assert_eq!(checker.all(&accepted), []);
+    assert_eq!(
+        checker
+            .all(&json!({"server": {"prot": 1}, "resources": {"a": {}}}))
+            .len(),
+        2
+    );
+    assert_eq!(checker.all(&json!({"server": {"port": "high"}})).len(), 1);
+}
+
+#[test]
+fn the_settings_of_plugins_are_part_of_it() {
+    let plugin = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object", "additionalProperties": false,
+        "properties": {"mode": {"$ref": "#/$defs/Mode"}},
+        "$defs": {"Mode": {"enum": ["text", "dense"]}},
+    });
+    let checker = Checker::compile(json_schema_with_plugins([("rag", &plugin)])).unwrap();
+    let with =
+        |config: Value| json!({"resources": {"rag": {"backend_class": "rag", "config": config}}});
+    assert_eq!(
+        checker.all(&with(json!({"mode": "text", "_why": "fast"}))),
+        []
+    );
+    assert_eq!(checker.all(&with(json!({"mode": "hybird"}))).len(), 1);
+    assert_eq!(checker.all(&with(json!({"mood": "text"}))).len(), 1);
+    let other = json!({"resources": {"bash": {"backend_class": "bash", "config": {"mood": 1}}}});
+    assert_eq!(checker.all(&other), []);
+}

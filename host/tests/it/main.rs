@@ -1,0 +1,3 @@
+//! The host, tested from outside: one binary for all integration tests.
+
+mod config;
