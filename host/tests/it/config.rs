@@ -464,7 +464,7 @@ fn settings_of_a_plugin_are_checked_where_they_stand() {
     let outcome = check_against(&checker, &loaded.document, "/resources/rag/config");
     assert_eq!(outcome.value["top_k"], 7);
     assert_eq!(outcome.value["index_path"], "/etc/sandbox/data/rag");
-    let mut said: Vec<String> = checked
+    let mut said: Vec<String> = outcome
         .diagnostics
         .iter()
         .map(ToString::to_string)
