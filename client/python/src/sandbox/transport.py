@@ -1,0 +1,235 @@
+"""One request, one answer: HTTP below the client, with nothing of its routes.
+
+**Never twice.** A request that may have reached the server is not sent again,
+unless its caller said that repeating it is harmless (it only reads). Only a
+failed *connect* proves that nothing was sent. The hard case is a kept-alive
+connection that the server closes: an idle one is looked at before it is used,
+and dropped if the server has closed it; one that closes in the instant between
+that look and the request cannot be told from a server that died while it ran
+the call, so it is reported (`may_have_run`) and not repeated. To make that
+instant rare, connections are given up here after `KEEP_ALIVE` seconds without
+use, before a server would.
+
+**One connection pool per event loop**, because an `httpx.AsyncClient` belongs
+to the loop that it first ran on. One object thus serves `asyncio.run` after
+`asyncio.run` (each closes its pool as it ends), several threads, and a forked
+child, whose loops are new ones: it never writes to its parent's connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import logging
+from collections.abc import AsyncGenerator
+from typing import Any, NamedTuple
+
+import httpx
+
+from .errors import SandboxConnectionError
+
+_log = logging.getLogger("sandbox")
+
+#: Seconds an unused connection is kept; below the idle limits of servers and proxies.
+KEEP_ALIVE = 5.0
+#: Seconds for a TCP (and TLS) handshake.
+CONNECT_TIMEOUT = 10.0
+#: Connections per event loop, below the usual limit of 1,024 open files; more
+#: calls than that wait for their turn.
+MAX_CONNECTIONS = 256
+
+# Tasks that close another loop's pool; asyncio itself holds them only weakly.
+_closing: set[asyncio.Task[None]] = set()
+
+
+class Answer(NamedTuple):
+    """A status and the JSON object that came with it."""
+
+    status: int
+    body: dict[str, Any]
+
+
+class _Pool(NamedTuple):
+    client: httpx.AsyncClient
+    #: Closing this closes the client. Loops close such generators as they end.
+    ending: AsyncGenerator[None, None]
+
+
+class Transport:
+    """The connections to one server.
+
+    Raises:
+        SandboxConnectionError: If `base_url` is not an http(s) address.
+    """
+
+    def __init__(
+        self, base_url: str, *, api_key: str | None, attempts: int, retry_delay: float
+    ) -> None:
+        self.base_url = _checked_url(base_url)
+        self._api_key = api_key
+        self._attempts = max(1, attempts)
+        self._retry_delay = retry_delay
+        self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        wait: float,
+        body: dict[str, Any] | None = None,
+        query: dict[str, str] | None = None,
+        repeatable: bool = False,
+        attempts: int | None = None,
+    ) -> Answer:
+        """Sends one request and returns its answer, whatever the status.
+
+        Args:
+            method: The HTTP method.
+            path: Below the server's address.
+            wait: Seconds without a byte from the server until giving up.
+            body: Sent as JSON.
+            query: The query string.
+            repeatable: The request only reads, and may be sent twice.
+            attempts: Overrides the number of tries.
+
+        Raises:
+            SandboxConnectionError: If no JSON object came back.
+        """
+        # Encoded here, so that what JSON cannot say is the caller's TypeError
+        # or ValueError, before anything is sent.
+        content = None if body is None else json.dumps(body, allow_nan=False).encode()
+        limit = attempts or self._attempts
+        for attempt in range(1, limit + 1):
+            try:
+                client = await self._client()
+                response = await client.request(
+                    method,
+                    path,
+                    content=content,
+                    params=query,
+                    timeout=httpx.Timeout(wait, connect=CONNECT_TIMEOUT, pool=None),
+                )
+            except httpx.HTTPError as error:
+                if attempt == limit or not _may_repeat(error, repeatable):
+                    raise self._failure(error, wait) from error
+                _log.info("no answer from %s, trying again: %s", self.base_url, _reason(error))
+                await asyncio.sleep(self._retry_delay * attempt)
+            else:
+                return self._decode(response)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def aclose(self) -> None:
+        """Closes the connections. A later request opens new ones."""
+        here = asyncio.get_running_loop()
+        pools, self._pools = self._pools, {}
+        for loop, pool in pools.items():
+            if loop is here:
+                await pool.ending.aclose()
+            elif loop.is_running():
+                # Not waited for: that loop may be blocked until this returns.
+                try:
+                    loop.call_soon_threadsafe(_close_soon, pool)
+                except RuntimeError:  # It was closed just now, and its sockets with it.
+                    continue
+
+    async def _client(self) -> httpx.AsyncClient:
+        # Each loop's thread only ever touches its own entry: no lock is needed,
+        # and none can be inherited locked by a forked child.
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None or pool.client.is_closed:
+            for old in [old for old in list(self._pools) if old.is_closed()]:
+                self._pools.pop(old, None)
+            client = self._new_client()
+            pool = self._pools[loop] = _Pool(client, _close_at_end(client))
+            await pool.ending.__anext__()
+        return pool.client
+
+    def _new_client(self) -> httpx.AsyncClient:
+        headers = {"Content-Type": "application/json"}
+        if self._api_key:
+            headers["Authorization"] = f"Bearer {self._api_key}"
+        return httpx.AsyncClient(
+            base_url=self.base_url,
+            headers=headers,
+            limits=httpx.Limits(
+                max_connections=MAX_CONNECTIONS,
+                max_keepalive_connections=MAX_CONNECTIONS,
+                keepalive_expiry=KEEP_ALIVE,
+            ),
+            # A proxy named in the environment is never on the way to this machine.
+            trust_env=not _is_loopback(self.base_url.host),
+        )
+
+    def _decode(self, response: httpx.Response) -> Answer:
+        try:
+            body = json.loads(response.content)
+        except ValueError:
+            body = None
+        if isinstance(body, dict):
+            return Answer(response.status_code, body)
+        raise SandboxConnectionError(
+            f"{self.base_url} answered HTTP {response.status_code} with something that is not "
+            f"a JSON object; is it a sandbox server? It began: {response.text[:200]!r}",
+            response.status_code,
+            may_have_run=True,
+        )
+
+    def _failure(self, error: httpx.HTTPError, wait: float) -> SandboxConnectionError:
+        sent = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
+        if not sent:
+            return SandboxConnectionError(f"cannot connect to {self.base_url}: {_reason(error)}")
+        if isinstance(error, httpx.TimeoutException):
+            said = f"{self.base_url} did not answer within {wait:g} s"
+        else:
+            said = f"{self.base_url} gave no complete answer: {_reason(error)}"
+        return SandboxConnectionError(
+            f"{said}; the request may have been carried out", may_have_run=True
+        )
+
+
+def _may_repeat(error: httpx.HTTPError, repeatable: bool) -> bool:
+    if isinstance(error, httpx.ConnectError):
+        return True
+    cut_off = isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError))
+    return repeatable and cut_off
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    return str(error) or type(error).__name__
+
+
+async def _close_at_end(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        await client.aclose()
+
+
+def _close_soon(pool: _Pool) -> None:
+    task = asyncio.get_running_loop().create_task(pool.client.aclose())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+
+
+def _checked_url(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text.rstrip("/"))
+    except httpx.InvalidURL as error:
+        raise SandboxConnectionError(f"not a server address: {text!r} ({error})") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise SandboxConnectionError(
+            f"not a server address: {text!r}; it looks like http://localhost:18890"
+        )
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,44 @@
+"""A configuration and an address for tests that drive the real server."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+DOCUMENTS = [
+    {"id": "ferris", "title": "Ferris", "contents": "Ferris the crab is the mascot of Rust."},
+    {"id": "gopher", "title": "Gopher", "contents": "The gopher is the mascot of Go."},
+    {"id": "duke", "title": "Duke", "contents": "Duke is the mascot of Java."},
+]
+
+
+def free_url() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def write_config(folder: Path) -> str:
+    """A config with both backends, whose corpus and index lie beside it."""
+    lines = [json.dumps(document) for document in DOCUMENTS]
+    (folder / "corpus.jsonl").write_text("\n".join(lines) + "\n")
+    resources = {
+        "bash": {
+            "enabled": True,
+            "backend_class": "bash",
+            # These tests are about the client; a machine that cannot isolate may run them.
+            "config": {"sandbox": "best_effort"},
+        },
+        "rag": {
+            "enabled": True,
+            "backend_class": "rag",
+            "config": {
+                "index_path": str(folder / "index"),
+                "corpus_path": str(folder / "corpus.jsonl"),
+            },
+        },
+    }
+    path = folder / "config.json"
+    path.write_text(json.dumps({"server": {"session_ttl": 300}, "resources": resources}))
+    return str(path)
