@@ -18,7 +18,7 @@ mod tools;
 use clap::Subcommand;
 use std::process::ExitCode;
 
-/// The commands that talk to a running server.
+// No doc comment: clap would take it for the description of the whole program.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List the tools that a running server has, or describe one
@@ -32,10 +32,6 @@ pub(crate) enum Command {
 }
 
 /// Runs a command, and says on stderr what went wrong, if anything did.
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "all commands of the program end alike"
-)]
 pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let outcome = match command {
         Command::Tools(args) => tools::run(&args).await,

@@ -17,7 +17,7 @@ pub(super) struct ServerArgs {
     #[arg(long, global = true, value_name = "URL", env = "SANDBOX_URL", default_value = DEFAULT_URL)]
     url: String,
 
-    /// A file with the API key; without it, the key is taken from SANDBOX_API_KEY
+    /// A file with the API key; without it, the key is taken from `SANDBOX_API_KEY`
     #[arg(long, global = true, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
 
@@ -58,10 +58,16 @@ impl ServerArgs {
             return Ok(self.api_key.clone().filter(|key| !key.is_empty()));
         };
         let text = fs::read_to_string(file).map_err(|error| {
-            Failure::usage(format!("cannot read the API key from {}: {error}", file.display()))
+            Failure::usage(format!(
+                "cannot read the API key from {}: {error}",
+                file.display()
+            ))
         })?;
         match text.trim() {
-            "" => Err(Failure::usage(format!("{} holds no API key", file.display()))),
+            "" => Err(Failure::usage(format!(
+                "{} holds no API key",
+                file.display()
+            ))),
             key => Ok(Some(key.to_owned())),
         }
     }
@@ -69,7 +75,9 @@ impl ServerArgs {
 
 /// Reads a number of seconds on the command line.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
+    let number: f64 = text
+        .parse()
+        .map_err(|_| "expected a number of seconds".to_owned())?;
     let seconds = sandbox_protocol::Seconds::new(number).map_err(|error| error.to_string())?;
     Ok(seconds.duration())
 }

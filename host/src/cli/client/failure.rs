@@ -49,6 +49,12 @@ impl Failure {
         self
     }
 
+    /// The same, with what it is about before its message.
+    pub(super) fn about(mut self, subject: &str) -> Self {
+        self.message = format!("{subject}: {}", self.message);
+        self
+    }
+
     /// What the process exits with.
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.exit as u8)
@@ -79,7 +85,8 @@ fn advice(code: Code, data: &Value) -> Option<String> {
         Code::TOOL_NOT_FOUND => "`sandbox tools` lists what there is".to_owned(),
         Code::PARAMETER => "`sandbox tools NAME` shows a tool's parameters".to_owned(),
         Code::NOT_PERMITTED => {
-            "the server's key goes into SANDBOX_API_KEY, or into a file for --api-key-file".to_owned()
+            "the server's key goes into SANDBOX_API_KEY, or into a file for --api-key-file"
+                .to_owned()
         }
         Code::RESOURCE_NOT_FOUND => "`sandbox status` lists the backends".to_owned(),
         _ => return None,
@@ -166,7 +173,10 @@ mod tests {
 
     #[test]
     fn a_tools_own_code_comes_without_advice() {
-        assert_eq!(refusal(4242, json!({"candidates": 1})), "error: no (code 4242)");
+        assert_eq!(
+            refusal(4242, json!({"candidates": 1})),
+            "error: no (code 4242)"
+        );
     }
 
     #[tokio::test]
@@ -177,7 +187,10 @@ mod tests {
         let failure = Failure::from(error);
         assert_eq!(failure.exit, Exit::Unreachable);
         let text = failure.to_string();
-        assert!(text.contains("http://127.0.0.1:1") && text.contains("refused"), "{text}");
+        assert!(
+            text.contains("http://127.0.0.1:1") && text.contains("refused"),
+            "{text}"
+        );
         assert!(text.contains("sandbox serve"), "{text}");
     }
 }

@@ -58,7 +58,10 @@ fn tolerate_closed_pipe(written: io::Result<()>) -> io::Result<()> {
 /// Lines up the columns of rows; the last column is as wide as it likes.
 pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
     };
     let widths: [usize; N] = std::array::from_fn(width);
     let mut text = String::new();

@@ -51,12 +51,16 @@ fn pairs(arguments: &[String]) -> Result<Typed, Failure> {
     for argument in arguments {
         let (key, text) = split(argument)?;
         if typed.has(key.trim_end_matches(':')) {
-            return Err(Failure::usage(format!("`{argument}`: the key is given twice")));
+            return Err(Failure::usage(format!(
+                "`{argument}`: the key is given twice"
+            )));
         }
         if let Some(key) = key.strip_suffix(':') {
             let value = serde_json::from_str(text).map_err(|error| {
-                Failure::usage(format!("`{argument}`: what follows := is not JSON: {error}"))
-                    .hint(format!("for text, write {key}={text}"))
+                Failure::usage(format!(
+                    "`{argument}`: what follows := is not JSON: {error}"
+                ))
+                .hint(format!("for text, write {key}={text}"))
             })?;
             typed.known.insert(key.to_owned(), value);
             continue;
@@ -66,7 +70,9 @@ fn pairs(arguments: &[String]) -> Result<Typed, Failure> {
             Ok(Value::String(_)) | Err(_) => {
                 typed.known.insert(key.to_owned(), text.into());
             }
-            Ok(other) => typed.undecided.push((key.to_owned(), text.to_owned(), other)),
+            Ok(other) => typed
+                .undecided
+                .push((key.to_owned(), text.to_owned(), other)),
         }
     }
     Ok(typed)
@@ -75,8 +81,11 @@ fn pairs(arguments: &[String]) -> Result<Typed, Failure> {
 fn split(argument: &str) -> Result<(&str, &str), Failure> {
     match argument.split_once('=') {
         Some((key, text)) if !matches!(key, "" | ":") => Ok((key, text)),
-        _ => Err(Failure::usage(format!("`{argument}` is no parameter"))
-            .hint("write key=value, or key:=json for numbers, lists and objects, or one JSON object")),
+        _ => Err(
+            Failure::usage(format!("`{argument}` is no parameter")).hint(
+                "write key=value, or key:=json for numbers, lists and objects, or one JSON object",
+            ),
+        ),
     }
 }
 
@@ -92,34 +101,40 @@ impl Typed {
 
     /// The parameters, decided by the tool's schema.
     pub(super) fn decide(self, root: &Value) -> Map<String, Value> {
-        self.finish(|key, text, other| {
-            let allowed = schema::parameter(root, key)
-                .map_or(Kinds::ANY, |parameter| schema::kinds(root, parameter));
-            // Where the parameter is not known, or nothing fits, the server says so better.
-            let unclear = allowed == Kinds::ANY;
-            // A parameter that may be absent is left out rather than given as null: it is text.
-            let null_as_text = other.is_null() && allowed.allow(Kinds::STRING);
-            if !unclear && allowed.allow(Kinds::STRING) {
-                null_as_text || !allowed.allow(Kinds::of(other))
-            } else {
-                let _ = text;
-                false
-            }
-        })
+        self.finish(|key, other| is_text(root, key, other))
     }
 
     /// The parameters, each taken for JSON where it reads as such.
     pub(super) fn undirected(self) -> Map<String, Value> {
-        self.finish(|_, _, _| false)
+        self.finish(|_, _| false)
     }
 
-    fn finish(mut self, is_text: impl Fn(&str, &str, &Value) -> bool) -> Map<String, Value> {
+    fn finish(mut self, is_text: impl Fn(&str, &Value) -> bool) -> Map<String, Value> {
         for (key, text, other) in self.undecided {
-            let value = if is_text(&key, &text, &other) { text.into() } else { other };
+            let value = if is_text(&key, &other) {
+                text.into()
+            } else {
+                other
+            };
             self.known.insert(key, value);
         }
         self.known
     }
+}
+
+/// Whether a parameter wants the text `123` rather than the number.
+fn is_text(root: &Value, key: &str, other: &Value) -> bool {
+    let Some(parameter) = schema::parameter(root, key) else {
+        // The server knows better how to say that there is no such parameter.
+        return false;
+    };
+    let allowed = schema::kinds(root, parameter);
+    if allowed == Kinds::ANY {
+        return false;
+    }
+    // Optional text is left out, not given as null: so `null` is a word there.
+    let fits = allowed.allow(Kinds::of(other)) && !other.is_null();
+    allowed.allow(Kinds::STRING) && !fits
 }
 
 #[cfg(test)]

@@ -65,7 +65,9 @@ impl Kinds {
 
 /// The schema of one parameter, when the tool's schema has it.
 pub(super) fn parameter<'a>(root: &'a Value, name: &str) -> Option<&'a Value> {
-    resolve(root, root, MAX_REFERENCES)?.get("properties")?.get(name)
+    resolve(root, root, MAX_REFERENCES)?
+        .get("properties")?
+        .get(name)
 }
 
 /// The kinds that a schema inside of `root` lets through.
@@ -94,12 +96,16 @@ fn kinds_within(root: &Value, schema: &Value, references: u8) -> Kinds {
     }
     for key in ["anyOf", "oneOf"] {
         if let Some(choices) = list(key) {
-            let kinds = choices.iter().map(|choice| kinds_within(root, choice, deeper));
+            let kinds = choices
+                .iter()
+                .map(|choice| kinds_within(root, choice, deeper));
             allowed = allowed.and(kinds.fold(Kinds::NONE, Kinds::or));
         }
     }
     let parts = list("allOf").into_iter().flatten();
-    parts.fold(allowed, |allowed, part| allowed.and(kinds_within(root, part, deeper)))
+    parts.fold(allowed, |allowed, part| {
+        allowed.and(kinds_within(root, part, deeper))
+    })
 }
 
 /// Follows `$ref`s inside the document.
@@ -131,7 +137,10 @@ pub(super) fn type_name(root: &Value, schema: &Value) -> String {
     match &schema["type"] {
         Value::String(name) => name.clone(),
         Value::Array(names) => {
-            let names = names.iter().filter_map(Value::as_str).filter(|&name| name != "null");
+            let names = names
+                .iter()
+                .filter_map(Value::as_str)
+                .filter(|&name| name != "null");
             names.collect::<Vec<_>>().join("|")
         }
         _ => "any".to_owned(),
@@ -140,9 +149,19 @@ pub(super) fn type_name(root: &Value, schema: &Value) -> String {
 
 /// The values of an enumeration.
 fn choices(schema: &Value) -> Option<Vec<String>> {
-    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let plain = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
     if let Some(values) = schema["enum"].as_array() {
-        return Some(values.iter().filter(|value| !value.is_null()).map(plain).collect());
+        return Some(
+            values
+                .iter()
+                .filter(|value| !value.is_null())
+                .map(plain)
+                .collect(),
+        );
     }
     schema.get("const").map(|value| vec![plain(value)])
 }

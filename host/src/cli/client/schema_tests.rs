@@ -14,13 +14,19 @@ fn kinds_follow_the_schema() {
     for (schema, expected) in [
         (json!({"type": "string"}), Kinds::STRING),
         (json!({"type": "number"}), number),
-        (json!({"type": ["integer", "null"]}), Kinds::INTEGER.or(Kinds::NULL)),
+        (
+            json!({"type": ["integer", "null"]}),
+            Kinds::INTEGER.or(Kinds::NULL),
+        ),
         (json!({"$ref": "#/$defs/Button"}), Kinds::STRING),
         (
             json!({"anyOf": [{"$ref": "#/$defs/Button"}, {"type": "null"}]}),
             Kinds::STRING.or(Kinds::NULL),
         ),
-        (json!({"oneOf": [{"const": 1}, {"const": true}]}), Kinds::INTEGER.or(Kinds::BOOLEAN)),
+        (
+            json!({"oneOf": [{"const": 1}, {"const": true}]}),
+            Kinds::INTEGER.or(Kinds::BOOLEAN),
+        ),
         (json!({"allOf": [{"type": "object"}]}), Kinds::OBJECT),
         (json!(true), Kinds::ANY),
         (json!({}), Kinds::ANY),
@@ -44,7 +50,10 @@ fn types_are_named_for_people() {
     let root = json!({"$defs": {"Button": {"enum": ["left", "right"]}}});
     for (schema, name) in [
         (json!({"type": ["string", "null"]}), "string"),
-        (json!({"anyOf": [{"$ref": "#/$defs/Button"}, {"type": "null"}]}), "left|right"),
+        (
+            json!({"anyOf": [{"$ref": "#/$defs/Button"}, {"type": "null"}]}),
+            "left|right",
+        ),
         (json!({"oneOf": [{"const": "a"}, {"const": "b"}]}), "a|b"),
         (json!({}), "any"),
     ] {
