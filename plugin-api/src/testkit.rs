@@ -155,8 +155,7 @@ impl<B: Backend> TestKit<B> {
         // SAFETY: the entry function of this very program.
         let table = unsafe { Table::open(entry, host) }.expect("host and plugin are one program");
         let description = table.describe(B::META.class);
-        let description: Value = serde_json::from_slice(description.data())
-            .expect("the description is JSON");
+        let description = success(&description)?.data;
         let tools = description["tools"]
             .as_array()
             .into_iter()

@@ -1,7 +1,7 @@
 //! Handles of a backend and of its sessions, and how their operations are started.
 #![expect(unsafe_code, reason = "calls a plugin's C functions")]
 
-use std::{ptr, sync::Arc, time::Duration};
+use std::{mem::ManuallyDrop, ptr, sync::Arc, time::Duration};
 
 use super::{
     Answer, Events, Pending,
@@ -65,11 +65,11 @@ impl Table {
     /// The description of a class, as JSON in the answer's data.
     #[must_use]
     pub fn describe(self, class: &str) -> Answer {
-        let mut outcome = Outcome::SUCCESS;
+        let mut outcome = ManuallyDrop::new(Outcome::SUCCESS);
         // SAFETY: the slice is readable and the outcome writable during the call.
-        unsafe { (self.0.describe)(Slice::new(class.as_bytes()), &raw mut outcome) }
+        unsafe { (self.0.describe)(Slice::new(class.as_bytes()), &raw mut *outcome) }
         // SAFETY: the plugin wrote it.
-        unsafe { answer_of(&raw mut outcome, None) }
+        unsafe { answer_of(&raw mut *outcome, None) }
     }
 
     /// Makes a backend of this class.
@@ -89,11 +89,11 @@ impl Table {
             config: Slice::new(config),
             config_dir: Slice::new(config_dir.as_bytes()),
         };
-        let mut outcome = Outcome::SUCCESS;
+        let mut outcome = ManuallyDrop::new(Outcome::SUCCESS);
         // SAFETY: request and outcome are good during the call.
-        let backend = unsafe { (self.0.create)(&raw const request, &raw mut outcome) };
+        let backend = unsafe { (self.0.create)(&raw const request, &raw mut *outcome) };
         // SAFETY: the plugin wrote it.
-        let answer = unsafe { answer_of(&raw mut outcome, None) };
+        let answer = unsafe { answer_of(&raw mut *outcome, None) };
         if backend.is_null() {
             return Err(answer);
         }
