@@ -153,13 +153,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn refusal(code: i32, data: Value) -> String {
-        of_server(Code(code), "no", &data).to_string()
+    fn refusal(code: i32, data: &Value) -> String {
+        of_server(Code(code), "no", data).to_string()
     }
 
     #[test]
     fn an_ambiguous_name_lists_what_it_may_mean() {
-        let text = refusal(1001, json!({"candidates": ["rag:search", "web:search"]}));
+        let text = refusal(1001, &json!({"candidates": ["rag:search", "web:search"]}));
         assert_eq!(
             text,
             "error: no (code 1001)\n  hint: say which one: rag:search, web:search"
@@ -168,13 +168,13 @@ mod tests {
 
     #[test]
     fn a_missing_key_is_told_where_to_go() {
-        assert!(refusal(1006, Value::Null).contains("SANDBOX_API_KEY"));
+        assert!(refusal(1006, &Value::Null).contains("SANDBOX_API_KEY"));
     }
 
     #[test]
     fn a_tools_own_code_comes_without_advice() {
         assert_eq!(
-            refusal(4242, json!({"candidates": 1})),
+            refusal(4242, &json!({"candidates": 1})),
             "error: no (code 4242)"
         );
     }
