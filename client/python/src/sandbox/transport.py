@@ -19,9 +19,11 @@ child, whose loops are new ones: it never writes to its parent's connections.
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import json
 import logging
+import ssl
 from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple
 
@@ -159,6 +161,7 @@ class Transport:
                 max_keepalive_connections=MAX_CONNECTIONS,
                 keepalive_expiry=KEEP_ALIVE,
             ),
+            verify=_tls(),
             # A proxy named in the environment is never on the way to this machine.
             trust_env=not _is_loopback(self.base_url.host),
         )
@@ -199,6 +202,13 @@ def _may_repeat(error: httpx.HTTPError, repeatable: bool) -> bool:
 
 def _reason(error: httpx.HTTPError) -> str:
     return str(error) or type(error).__name__
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    # Reading the machine's certificates takes longer than everything else that
+    # a new client does, and programs make a client for each of many workers.
+    return httpx.create_ssl_context()
 
 
 async def _close_at_end(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
