@@ -1,0 +1,102 @@
+//! The plugins in `fixtures/`, built once per test process with the profile and into the target
+//! folder of the tests themselves, so that a second run builds nothing.
+
+use std::{
+    collections::HashMap,
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::LazyLock,
+};
+
+use serde_json::Value;
+
+/// The packages that are built together; their libraries have the name without the prefix.
+const PACKAGES: &[&str] = &["counter", "echo", "hangs", "hybrid", "panics"];
+
+static LIBRARIES: LazyLock<HashMap<String, PathBuf>> = LazyLock::new(build);
+
+/// The library of a fixture: `library("echo")`.
+pub(crate) fn library(name: &str) -> PathBuf {
+    LIBRARIES
+        .get(name)
+        .unwrap_or_else(|| panic!("no fixture {name}; there are {:?}", LIBRARIES.keys()))
+        .clone()
+}
+
+/// The folder that has the libraries of all fixtures, for a search path.
+pub(crate) fn folder() -> PathBuf {
+    let library = library("echo");
+    library.parent().unwrap_or(Path::new("/")).to_owned()
+}
+
+/// The repository's root.
+pub(crate) fn root() -> &'static Path {
+    let host = Path::new(env!("CARGO_MANIFEST_DIR"));
+    host.parent().unwrap_or(host)
+}
+
+/// The target folder and the profile of these tests: `TARGET/PROFILE/deps/it-0123`.
+pub(crate) fn target() -> (PathBuf, String) {
+    let test = env::current_exe().expect("a test has a file");
+    let profile = test.ancestors().nth(2).expect("it lies in deps");
+    let name = profile.file_name().expect("a profile has a name");
+    let target = profile.parent().expect("it lies in the target folder");
+    (target.to_owned(), name.to_string_lossy().into_owned())
+}
+
+fn build() -> HashMap<String, PathBuf> {
+    let (target, profile) = target();
+    let profile = if profile == "debug" { "dev" } else { &profile };
+    let mut cargo = cargo();
+    cargo.args(["build", "--profile", profile, "--target-dir"]).arg(target);
+    for package in PACKAGES {
+        cargo.args(["-p", &format!("fixture-{package}")]);
+    }
+    libraries(&mut cargo)
+}
+
+/// The cargo that runs these tests, in the repository's root.
+pub(crate) fn cargo() -> Command {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(root());
+    command
+}
+
+/// Runs a build and lists the dynamic libraries that came out of it, by the name of their crate.
+pub(crate) fn libraries(cargo: &mut Command) -> HashMap<String, PathBuf> {
+    let output = cargo
+        .args(["--quiet", "--message-format", "json-render-diagnostics"])
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "the fixtures do not build: see above");
+    let messages = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
+    messages.lines().filter_map(library_in).collect()
+}
+
+fn library_in(message: &str) -> Option<(String, PathBuf)> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let target = message.get("target")?;
+    let kinds = target["kind"].as_array()?;
+    let library = kinds.iter().any(|kind| kind == "cdylib");
+    if message["reason"] != "compiler-artifact" || !library {
+        return None;
+    }
+    let suffix = env::consts::DLL_SUFFIX;
+    let files = message["filenames"].as_array()?;
+    let file = files
+        .iter()
+        .filter_map(Value::as_str)
+        .find(|file| file.ends_with(suffix))?;
+    Some((target["name"].as_str()?.to_owned(), PathBuf::from(file)))
+}
+
+#[test]
+fn every_fixture_is_built() {
+    for name in PACKAGES {
+        let library = library(&name.replace('-', "_"));
+        assert!(library.is_file(), "{}", library.display());
+    }
+}
