@@ -15,7 +15,8 @@ use tokio::process::Command;
 use crate::cgroup::Group;
 use crate::folder::Folder;
 use crate::machine::Machine;
-use crate::sandbox::{Boundary, Sandbox};
+use crate::sandbox::Sandbox;
+use crate::tree::Boundary;
 use crate::{Policy, SESSION_FOLDER, bubblewrap, folder, spawner};
 
 /// Enters every control group named before `--`, sets the limits that are per process anyway, and becomes the rest.

@@ -9,7 +9,7 @@
 //! namespace with its first process.
 //!
 //! The crate knows neither the host nor any backend. Reading order: [`policy`](Policy), `machine`, `launch`,
-//! `bubblewrap`, `cgroup`, `sandbox`, `process`.
+//! `bubblewrap`, `cgroup`, `sandbox`, `tree`, `process`.
 
 mod bubblewrap;
 mod cgroup;
@@ -21,6 +21,7 @@ mod process;
 mod sandbox;
 mod size;
 mod spawner;
+mod tree;
 
 pub use launch::{LaunchError, Program, Stdio3};
 pub use machine::{Machine, Missing, Unavailable};
@@ -29,6 +30,7 @@ pub use process::{Process, children, descendants, namespace_pid, start_time};
 pub use rustix::process::Signal;
 pub use sandbox::{Sandbox, Usage};
 pub use size::Size;
+pub use tree::Tree;
 
 /// Where a folder of the session appears inside the sandbox, read-only.
 pub const SESSION_FOLDER: &str = "/run/sandbox";

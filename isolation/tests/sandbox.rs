@@ -163,18 +163,19 @@ async fn a_fork_bomb_is_held_and_ended() {
     .await;
     assert_eq!(line(&mut sandbox).await, "lit");
     eventually("the bomb fills its limit", || {
-        sandbox.processes().len() > 20
+        sandbox.tree().processes().len() > 20
     });
-    assert!(sandbox.processes().len() <= 32);
-    sandbox.kill_each(|| {
+    assert!(sandbox.tree().processes().len() <= 32);
+    sandbox.tree().kill_each(|| {
         sandbox
+            .tree()
             .processes()
             .iter()
             .map(|process| process.pid)
             .collect()
     });
     // The program itself, which was spared, goes on to its `sleep`.
-    eventually("the bomb is out", || sandbox.processes().len() <= 1);
+    eventually("the bomb is out", || sandbox.tree().processes().len() <= 1);
     sandbox.kill().await.unwrap();
 }
 
@@ -234,11 +235,12 @@ async fn stubborn_tree(machine: &Machine, policy: &Policy) -> (Sandbox, Vec<i32>
     let mut sandbox = start(machine, policy, script).await;
     assert_eq!(line(&mut sandbox).await, "up");
     let mut pids: Vec<i32> = sandbox
+        .tree()
         .processes()
         .iter()
         .map(|process| process.pid)
         .collect();
-    pids.extend(sandbox.program_pid());
+    pids.extend(sandbox.tree().program_pid());
     assert!(pids.len() >= 4, "{pids:?}");
     (sandbox, pids)
 }
@@ -292,7 +294,7 @@ async fn another_tree_cannot_be_signalled() {
     let (mine, _) = stubborn_tree(&machine, &policy).await;
     let (other, pids) = stubborn_tree(&machine, &policy).await;
     for pid in &pids {
-        mine.signal(*pid, Signal::KILL);
+        mine.tree().signal(*pid, Signal::KILL);
     }
     assert!(pids.iter().all(|pid| alive(*pid)));
     let ended = run(&policy, "kill -9 -1; kill -9 0; true").await;
