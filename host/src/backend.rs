@@ -1,0 +1,285 @@
+//! A backend that is loaded: its handle, its limits, and whether it is warm.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use sandbox_plugin_api::host::{Answer, BackendHandle, Function, Request, Status};
+use sandbox_protocol::ErrorKind;
+use serde_json::{Map, Value};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    failure::{Failure, internal},
+    flight::Flight,
+    invoke::{answered, invoke},
+    plugin::LoadedPlugin,
+};
+
+/// The first pause after a panic in shared state; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest pause: an operator who mends the cause should not have to wait long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Which of its resources a backend has per session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Everything is shared: no sessions.
+    Shared,
+    /// A resource per session.
+    Session,
+    /// Something shared, and a part of it per session.
+    Hybrid,
+}
+
+/// How long a backend's functions may take, and how many sessions it may have.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// `warmup`.
+    pub warmup: Duration,
+    /// `initialize`.
+    pub initialize: Duration,
+    /// `cleanup`.
+    pub cleanup: Duration,
+    /// `shutdown`.
+    pub shutdown: Duration,
+    /// A tool, unless the call or the tool says otherwise.
+    pub tool: Duration,
+    /// A session without a call.
+    pub session_ttl: Duration,
+    /// Sessions at the same time.
+    pub max_sessions: Option<usize>,
+}
+
+/// A loaded backend.
+pub struct Backend {
+    /// Its name: the resource type.
+    pub name: Arc<str>,
+    /// Its kind.
+    pub kind: Kind,
+    /// What it is for.
+    pub description: String,
+    /// Its configuration, from which each session's starts.
+    pub config: Map<String, Value>,
+    /// Its limits.
+    pub limits: Limits,
+    /// Its library and description.
+    pub plugin: LoadedPlugin,
+    /// Its handle.
+    pub handle: Arc<BackendHandle>,
+    /// Calls off everything of this backend: the server stops.
+    pub called_off: CancellationToken,
+    /// How many sessions it has.
+    pub sessions: AtomicUsize,
+    warm: AtomicBool,
+    warmth: Mutex<Warmth>,
+    tasks: TaskTracker,
+}
+
+#[derive(Default)]
+struct Warmth {
+    /// The warm-up under way, or the last one.
+    flight: Option<Flight<Result<(), Failure>>>,
+    /// Whether `warmup` has run without a `shutdown` since.
+    started: bool,
+    /// Panics in shared state since the backend last behaved.
+    panics: u32,
+    /// No warm-up before this.
+    not_before: Option<Instant>,
+    /// What the last failure said.
+    last_error: Option<String>,
+}
+
+/// What a backend is made of.
+pub struct Parts {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its kind.
+    pub kind: Kind,
+    /// What it is for.
+    pub description: String,
+    /// Its configuration.
+    pub config: Map<String, Value>,
+    /// Its limits.
+    pub limits: Limits,
+    /// Its library and description.
+    pub plugin: LoadedPlugin,
+    /// Its handle.
+    pub handle: Arc<BackendHandle>,
+}
+
+impl Backend {
+    /// A backend that is cold.
+    pub fn new(parts: Parts, called_off: CancellationToken, tasks: TaskTracker) -> Self {
+        Self {
+            name: parts.name,
+            kind: parts.kind,
+            description: parts.description,
+            config: parts.config,
+            limits: parts.limits,
+            plugin: parts.plugin,
+            handle: parts.handle,
+            called_off,
+            sessions: AtomicUsize::new(0),
+            warm: AtomicBool::new(false),
+            warmth: Mutex::default(),
+            tasks,
+        }
+    }
+
+    /// Whether the backend is warm.
+    pub fn is_warm(&self) -> bool {
+        self.warm.load(Ordering::Acquire)
+    }
+
+    /// What the last failure of the backend said.
+    pub fn last_error(&self) -> Option<String> {
+        self.lock().last_error.clone()
+    }
+
+    /// Warms the backend up, once, however many ask at the same time.
+    ///
+    /// # Errors
+    ///
+    /// Code 2003 for all that waited; the next to ask tries again.
+    pub async fn warm_up(self: &Arc<Self>) -> Result<(), Failure> {
+        if self.is_warm() {
+            return Ok(());
+        }
+        let flight = {
+            let mut warmth = self.lock();
+            match &warmth.flight {
+                Some(flight) if flight.result().is_none_or(|result| result.is_ok() && self.is_warm()) => {
+                    flight.clone()
+                }
+                _ => {
+                    warmth.check_pause(&self.name)?;
+                    let backend = Arc::clone(self);
+                    let flight = Flight::start(&self.tasks, async move { backend.run_warmup().await });
+                    warmth.flight = Some(flight.clone());
+                    flight
+                }
+            }
+        };
+        flight.wait().await.unwrap_or_else(|| Err(internal()))
+    }
+
+    async fn run_warmup(&self) -> Result<(), Failure> {
+        let again = std::mem::replace(&mut self.lock().started, true);
+        if again {
+            // What the last warm-up made is given back first, or it would be made twice.
+            self.operate(Function::Shutdown, self.limits.shutdown).await.ok();
+        }
+        let started = Instant::now();
+        let result = self.operate(Function::Warmup, self.limits.warmup).await;
+        match &result {
+            Ok(()) => {
+                let took_ms = started.elapsed().as_millis();
+                tracing::info!(backend = &*self.name, took_ms, "backend is warm");
+                self.warm.store(true, Ordering::Release);
+            }
+            Err(failure) => {
+                tracing::warn!(backend = &*self.name, error = %failure, "warm-up failed");
+                self.lock().last_error = Some(failure.message.clone());
+            }
+        }
+        result
+    }
+
+    /// Runs `warmup` or `shutdown`.
+    async fn operate(&self, function: Function, limit: Duration) -> Result<(), Failure> {
+        let doing = match function {
+            Function::Warmup => format!("warming up `{}`", self.name),
+            _ => format!("shutting down `{}`", self.name),
+        };
+        let request = Request {
+            timeout: Some(limit),
+            ..Request::default()
+        };
+        let pending = self.handle.start(function, &request, None, None);
+        let called_off = match function {
+            Function::Warmup => self.called_off.clone(),
+            _ => CancellationToken::new(),
+        };
+        // An operation that ignores its cancellation is left to itself: it cannot be made to stop.
+        let end = invoke(pending, limit, &called_off).await.unwrap_or_else(|(end, _)| end);
+        let answer = answered(end, &doing, limit).map_err(|mut failure| {
+            (failure.code, failure.status) =
+                (ErrorKind::WarmupFailed.code(), ErrorKind::WarmupFailed.status());
+            failure
+        })?;
+        if answer.is_success() {
+            return Ok(());
+        }
+        log_panic(&self.name, &answer);
+        let mut failure = Failure::of_answer(&answer, ErrorKind::WarmupFailed, &doing);
+        // What is missing stays 2004; anything else that stops a warm-up is 2003.
+        if failure.code != ErrorKind::Unavailable.code() {
+            (failure.code, failure.status) =
+                (ErrorKind::WarmupFailed.code(), ErrorKind::WarmupFailed.status());
+        }
+        Err(failure)
+    }
+
+    /// After a panic in shared state: cold again, to be warmed up anew after a pause.
+    pub fn poison(&self, message: &str) {
+        self.warm.store(false, Ordering::Release);
+        let mut warmth = self.lock();
+        let pause = FIRST_PAUSE
+            .saturating_mul(1 << warmth.panics.min(16))
+            .min(LONGEST_PAUSE);
+        warmth.panics += 1;
+        warmth.not_before = Some(Instant::now() + pause);
+        warmth.last_error = Some(format!("panicked: {message}"));
+    }
+
+    /// After a call that ended well: the backend behaves.
+    pub fn behaved(&self) {
+        // Only a backend that was poisoned before has anything to forget.
+        if self.is_warm() && self.warmth.try_lock().is_ok_and(|warmth| warmth.panics == 0) {
+            return;
+        }
+        self.lock().panics = 0;
+    }
+
+    /// Runs `shutdown`, if the backend was ever warm. The last thing that happens to it.
+    pub async fn shut_down(&self) {
+        self.warm.store(false, Ordering::Release);
+        if !std::mem::take(&mut self.lock().started) {
+            return;
+        }
+        if let Err(failure) = self.operate(Function::Shutdown, self.limits.shutdown).await {
+            tracing::warn!(backend = &*self.name, error = %failure, "shutdown failed");
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Warmth> {
+        self.warmth.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Warmth {
+    fn check_pause(&self, name: &str) -> Result<(), Failure> {
+        let now = Instant::now();
+        match self.not_before.filter(|instant| *instant > now) {
+            None => Ok(()),
+            Some(instant) => Err(Failure::new(
+                ErrorKind::WarmupFailed,
+                format!("`{name}` panicked and rests before it is warmed up anew"),
+            )
+            .retry_after(instant - now)),
+        }
+    }
+}
+
+/// A panic's message and place are for the operator; the caller learns only that it happened.
+pub fn log_panic(backend: &str, answer: &Answer) {
+    if answer.status() == Status::Panicked {
+        tracing::error!(backend, panic = %answer.message(), "the plugin panicked");
+    }
+}

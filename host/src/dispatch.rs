@@ -1,0 +1,193 @@
+//! The one way of a call, whichever front it came through: tool, parameters, backend, session, run.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sandbox_plugin_api::host::{Answer, Events, Function, Request, Status};
+use sandbox_protocol::ErrorKind;
+use serde_json::value::RawValue;
+
+use crate::{
+    backend::{Kind, log_panic},
+    catalog::Tool,
+    failure::Failure,
+    gate::Pass,
+    invoke::{answered, invoke},
+    sandbox::{Caller, Sandbox},
+    sessions::{Lease, Session, WorkerKey},
+};
+
+/// A call as a front hands it over.
+pub struct Call<'a> {
+    /// Who calls.
+    pub caller: &'a Caller,
+    /// The worker.
+    pub worker: &'a str,
+    /// The tool's name, in any of the forms that callers use.
+    pub action: &'a str,
+    /// The parameters, not parsed.
+    pub params: Option<&'a RawValue>,
+    /// How long the tool may run, if the caller says.
+    pub timeout: Option<Duration>,
+    /// The trace.
+    pub trace: &'a str,
+    /// Where progress and output go, if anybody listens.
+    pub events: Option<Arc<dyn Events>>,
+}
+
+/// How a call ended, with what a front writes into the answer's `meta`.
+pub struct Outcome<'a> {
+    /// The tool, when the name meant one.
+    pub tool: Option<&'a Tool>,
+    /// The session it ran in.
+    pub session: Option<Arc<Session>>,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// What the tool answered, or why it did not.
+    pub result: Result<Answer, Failure>,
+}
+
+/// Runs a call. Dropping the future cancels it in the plugin.
+pub async fn dispatch<'a>(sandbox: &'a Sandbox, call: Call<'_>) -> Outcome<'a> {
+    let started = Instant::now();
+    let (mut tool, mut session) = (None, None);
+    let result = run(sandbox, &call, &mut tool, &mut session).await;
+    let outcome = Outcome {
+        tool,
+        session,
+        elapsed: started.elapsed(),
+        result,
+    };
+    outcome.log(&call);
+    outcome
+}
+
+async fn run<'a>(
+    sandbox: &'a Sandbox,
+    call: &Call<'_>,
+    found: &mut Option<&'a Tool>,
+    used: &mut Option<Arc<Session>>,
+) -> Result<Answer, Failure> {
+    // 1. May there be calls at all, and which tool is meant?
+    let pass = sandbox.admit()?;
+    let tool = sandbox.catalog.tool(call.action)?;
+    *found = Some(tool);
+    // 2. Parameters, for plugins that leave their check to the host.
+    let params = call.params.map_or("{}", RawValue::get);
+    check_params(tool, params)?;
+    // 3. The backend, warm.
+    tool.backend.warm_up().await?;
+    // 4. The session: the worker's, or one for this call alone.
+    let key = WorkerKey::new(call.caller.owner(), call.worker);
+    let lease = sandbox.sessions.lease(&key, &tool.backend).await?;
+    let needs_one = tool.backend.kind != Kind::Shared;
+    let temporary = match &lease {
+        None if needs_one => {
+            let sessions = &sandbox.sessions;
+            Some(sessions.open_temporary(call.worker, &tool.backend, call.trace).await?)
+        }
+        _ => None,
+    };
+    let lease = lease.or_else(|| temporary.as_ref().and_then(|made| Lease::begin(made.session())));
+    let session = lease.as_ref().map(|lease| Arc::clone(lease.session()));
+    used.clone_from(&session);
+    // 5. The tool itself. The lease stays with the operation until the plugin is done with it.
+    run_tool(tool, call, params, session.as_deref(), (lease, pass)).await
+}
+
+async fn run_tool(
+    tool: &Tool,
+    call: &Call<'_>,
+    params: &str,
+    session: Option<&Session>,
+    keep: (Option<Lease>, Pass),
+) -> Result<Answer, Failure> {
+    let timeout = call.timeout.unwrap_or(tool.timeout);
+    let backend = &tool.backend;
+    let request = Request {
+        tool: tool.index,
+        params: params.as_bytes(),
+        worker: call.worker,
+        session_id: session.map_or("", |session| &session.id),
+        session_config: session.map_or(&[], |session| session.config.as_bytes()),
+        trace: call.trace,
+        timeout: Some(timeout),
+        session: session.and_then(Session::handle),
+    };
+    let called_off = session.map_or(&backend.called_off, |session| &session.called_off);
+    let events = call.events.clone();
+    let pending = backend.handle.start(Function::Call, &request, events, Some(Box::new(keep)));
+    let end = invoke(pending, timeout, called_off).await;
+    // An operation that ignores its cancellation keeps its lease until it ends; its caller goes on.
+    let end = end.unwrap_or_else(|(end, _)| end);
+    let answer = answered(end, &tool.name, timeout)?;
+    match answer.status() {
+        Status::Completed => {
+            backend.behaved();
+            Ok(answer)
+        }
+        Status::Panicked => Err(panicked(tool, session, &answer)),
+        Status::Cancelled => Err(Failure::new(
+            ErrorKind::BackendFailed,
+            format!("`{}` was cancelled by its backend", tool.name),
+        )),
+    }
+}
+
+/// A panic spoils what the tool may have left half done: its session, or else the backend.
+fn panicked(tool: &Tool, session: Option<&Session>, answer: &Answer) -> Failure {
+    let backend = &tool.backend;
+    log_panic(&backend.name, answer);
+    let lost = match session.filter(|session| session.handle().is_some()) {
+        Some(session) => {
+            session.poison();
+            "its session is lost; create it again"
+        }
+        None => {
+            backend.poison(&answer.message());
+            "the backend is being started anew; try again"
+        }
+    };
+    Failure::new(
+        ErrorKind::BackendFailed,
+        format!("`{}` panicked; {lost}", tool.name),
+    )
+}
+
+fn check_params(tool: &Tool, params: &str) -> Result<(), Failure> {
+    let Some(checker) = &tool.checker else {
+        return Ok(());
+    };
+    let wrong = |message: String| Failure::new(ErrorKind::Parameter, message);
+    let value = serde_json::from_str(params).map_err(|error| wrong(format!("params: {error}")))?;
+    match checker.first(&value) {
+        None => Ok(()),
+        Some(fault) => {
+            let data = serde_json::to_value(&fault).unwrap_or_default();
+            Err(wrong(format!("parameter {fault}")).with_data(data))
+        }
+    }
+}
+
+impl Outcome<'_> {
+    /// The one line per call.
+    fn log(&self, call: &Call<'_>) {
+        let code = match &self.result {
+            Ok(answer) => answer.code(),
+            Err(failure) => failure.code.0,
+        };
+        tracing::info!(
+            target: "sandbox::call",
+            tool = self.tool.map_or(call.action, |tool| &tool.name),
+            worker = call.worker,
+            session = self.session.as_deref().map(|session| &*session.id),
+            trace_id = call.trace,
+            code,
+            took_ms = self.elapsed.as_secs_f64() * 1e3,
+            error = self.result.as_ref().err().map(tracing::field::display),
+            "call"
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! The running server without its fronts: catalog, sessions, and whether it is open for calls.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use sandbox_protocol::{ErrorKind, response::Readiness};
+use tokio::time::timeout;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    catalog::Catalog,
+    config::Config,
+    failure::Failure,
+    gate::{Gate, Pass},
+    sessions::Sessions,
+};
+
+/// How long what was called off may take to leave when the server stops.
+const LEAVE: Duration = Duration::from_secs(2);
+
+/// Who calls.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// The name of the key, when keys are in use.
+    pub key: Option<Arc<str>>,
+    /// Whether this caller may stop the server and see other keys' workers.
+    pub admin: bool,
+}
+
+impl Caller {
+    /// Whose workers these are.
+    pub fn owner(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+}
+
+/// The running server without its fronts.
+pub struct Sandbox {
+    /// The configuration it runs on.
+    pub config: Config,
+    /// Backends and tools.
+    pub catalog: Catalog,
+    /// All sessions.
+    pub sessions: Arc<Sessions>,
+    /// Asks the command to stop the server.
+    pub stop_asked: CancellationToken,
+    /// Calls off everything that runs.
+    pub called_off: CancellationToken,
+    state: AtomicU8,
+    calls: Arc<Gate>,
+    tasks: TaskTracker,
+}
+
+/// What a sandbox is made of.
+pub struct Parts {
+    /// See [`Sandbox::config`].
+    pub config: Config,
+    /// See [`Sandbox::catalog`].
+    pub catalog: Catalog,
+    /// See [`Sandbox::sessions`].
+    pub sessions: Arc<Sessions>,
+    /// See [`Sandbox::called_off`].
+    pub called_off: CancellationToken,
+    /// Counts what runs in the background.
+    pub tasks: TaskTracker,
+}
+
+const STARTING: u8 = 0;
+const READY: u8 = 1;
+const DRAINING: u8 = 2;
+
+impl Sandbox {
+    /// A server that is starting.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            config: parts.config,
+            catalog: parts.catalog,
+            sessions: parts.sessions,
+            stop_asked: CancellationToken::new(),
+            called_off: parts.called_off,
+            state: AtomicU8::new(STARTING),
+            calls: Arc::default(),
+            tasks: parts.tasks,
+        }
+    }
+
+    /// What `/ready` says.
+    pub fn readiness(&self) -> Readiness {
+        match self.state.load(Ordering::Acquire) {
+            STARTING => Readiness::Starting,
+            READY => Readiness::Ready,
+            _ => Readiness::Draining,
+        }
+    }
+
+    /// Opens the server for calls, unless it is being stopped already.
+    pub fn open(&self) {
+        let _ = self
+            .state
+            .compare_exchange(STARTING, READY, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Lets a call, or anything that makes or ends sessions, in.
+    ///
+    /// # Errors
+    ///
+    /// Code 5002 while the server is starting or draining.
+    pub fn admit(&self) -> Result<Pass, Failure> {
+        let refused = |what| {
+            let failure = Failure::new(ErrorKind::ServiceUnavailable, what);
+            Err(failure.retry_after(Duration::from_secs(1)))
+        };
+        match self.readiness() {
+            Readiness::Starting => refused("the server is starting"),
+            Readiness::Draining => refused("the server is stopping"),
+            Readiness::Ready => match Pass::enter(&self.calls) {
+                Some(pass) => Ok(pass),
+                None => refused("the server is stopping"),
+            },
+        }
+    }
+
+    /// Warms up the backends that the configuration names; failures are logged and tried again later.
+    pub async fn warm_up(&self) {
+        let backends = self.config.warmup.iter().filter_map(|name| self.catalog.backend(name).ok());
+        join_all(backends.map(|backend| backend.warm_up())).await;
+    }
+
+    /// From now on nothing new is let in.
+    pub fn drain(&self) {
+        self.state.store(DRAINING, Ordering::Release);
+        self.calls.close();
+    }
+
+    /// Lets running calls end within `grace`, ends every session and shuts every backend down.
+    ///
+    /// Returns how many sessions were ended.
+    pub async fn stop(&self, grace: Duration) -> usize {
+        self.drain();
+        if timeout(grace, self.calls.emptied()).await.is_err() {
+            tracing::warn!(calls = self.calls.inside(), "calling off what still runs");
+        }
+        self.called_off.cancel();
+        let _ = timeout(LEAVE, self.calls.emptied()).await;
+        let ended = self.sessions.close_all(Duration::ZERO).await;
+        // Temporary sessions end in tasks of their own.
+        self.tasks.close();
+        let limits = &self.config.server.limits;
+        let _ = timeout(limits.cleanup_timeout + LEAVE, self.tasks.wait()).await;
+        join_all(self.catalog.backends().map(|backend| backend.shut_down())).await;
+        ended
+    }
+}

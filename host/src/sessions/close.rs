@@ -1,0 +1,182 @@
+//! Ending a session: no new calls, the running ones end or are called off, then `cleanup`, exactly once.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use sandbox_plugin_api::host::{Function, Request, SessionHandle};
+use sandbox_protocol::ErrorKind;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{Session, Sessions, Slot, WorkerKey};
+use crate::{
+    backend::{Backend, log_panic},
+    failure::Failure,
+    flight::Flight,
+    invoke::{answered, invoke},
+};
+
+/// How long calls that were called off may take to leave. A plugin that ignores its cancellation
+/// does not keep its session alive beyond this.
+const LEAVE: Duration = Duration::from_secs(2);
+
+/// How many sessions end at the same time when all of them do.
+const AT_ONCE: usize = 64;
+
+impl Sessions {
+    /// Ends a session; whoever asks a second time waits for the first.
+    pub fn close(
+        self: &Arc<Self>,
+        key: &WorkerKey<'_>,
+        session: &Arc<Session>,
+        grace: Duration,
+    ) -> Flight<()> {
+        let mine = Arc::clone(session);
+        self.map.decide(key, &session.backend.name, |slot, _, _| match slot {
+            Some(Slot::Active(active)) if Arc::ptr_eq(active, &mine) => {
+                mine.gate.close();
+                let (sessions, key, session) =
+                    (Arc::clone(self), key.clone().into_owned(), Arc::clone(&mine));
+                let flight = Flight::start(&self.tasks, async move {
+                    end(&session, grace).await;
+                    sessions.map.clear(&key, &session.backend.name);
+                });
+                (Some(Slot::Closing(flight.clone())), flight)
+            }
+            Some(Slot::Closing(flight)) => (None, flight.clone()),
+            // It is gone already, and another may have taken its place.
+            _ => (None, Flight::start(&self.tasks, async {})),
+        })
+    }
+
+    /// Ends a temporary session in the background.
+    pub(super) fn close_temporary(self: &Arc<Self>, session: &Arc<Session>) {
+        let session = Arc::clone(session);
+        session.gate.close();
+        self.tasks.spawn(async move { end(&session, Duration::ZERO).await });
+    }
+
+    /// Ends the worker's session of this type, letting calls end for the grace time.
+    ///
+    /// # Errors
+    ///
+    /// Code 1003 when there is none.
+    pub async fn destroy(
+        self: &Arc<Self>,
+        key: &WorkerKey<'_>,
+        resource_type: &str,
+    ) -> Result<Arc<Session>, Failure> {
+        loop {
+            match self.map.find(key, resource_type) {
+                None => return Err(none(key.worker(), resource_type)),
+                Some(Slot::Closing(_)) => return Err(closing(resource_type)),
+                Some(Slot::Creating(flight)) => {
+                    flight.wait().await;
+                }
+                Some(Slot::Active(session)) => {
+                    self.close(key, &session, self.bounds.grace).wait().await;
+                    return Ok(session);
+                }
+            }
+        }
+    }
+
+    /// Ends all sessions of a worker; says how many.
+    pub async fn disconnect(self: &Arc<Self>, key: &WorkerKey<'_>) -> usize {
+        let types = self.map.types(key);
+        let ended = stream::iter(types)
+            .map(|name| async move { self.destroy(key, &name).await.is_ok() })
+            .buffer_unordered(AT_ONCE);
+        ended.filter(|ended| std::future::ready(*ended)).count().await
+    }
+
+    /// Ends every session there is; says how many.
+    pub async fn close_all(self: &Arc<Self>, grace: Duration) -> usize {
+        let ended = stream::iter(self.map.all())
+            .map(|(key, name)| async move {
+                match self.map.find(&key, &name) {
+                    Some(Slot::Active(session)) => {
+                        self.close(&key, &session, grace).wait().await;
+                        1
+                    }
+                    Some(Slot::Closing(flight)) => {
+                        flight.wait().await;
+                        0
+                    }
+                    Some(Slot::Creating(flight)) => match flight.wait().await {
+                        Some(Ok(session)) => {
+                            self.close(&key, &session, grace).wait().await;
+                            1
+                        }
+                        _ => 0,
+                    },
+                    None => 0,
+                }
+            })
+            .buffer_unordered(AT_ONCE);
+        ended.fold(0, |sum, one| std::future::ready(sum + one)).await
+    }
+}
+
+/// Waits for the calls inside, calls off what is left, and cleans up.
+async fn end(session: &Arc<Session>, grace: Duration) {
+    if !grace.is_zero() {
+        let _ = timeout(grace, session.gate.emptied()).await;
+    }
+    session.called_off.cancel();
+    if timeout(LEAVE, session.gate.emptied()).await.is_err() {
+        tracing::warn!(
+            session = &*session.id,
+            calls = session.gate.inside(),
+            "calls ignore their cancellation; the session is cleaned up under them"
+        );
+    }
+    if let Some(handle) = session.handle() {
+        cleanup(&session.backend, &session.worker, &session.id, handle).await;
+    }
+}
+
+/// Runs `cleanup`; its failure is logged and changes nothing.
+pub(super) async fn cleanup(
+    backend: &Arc<Backend>,
+    worker: &str,
+    session_id: &str,
+    handle: &SessionHandle,
+) {
+    let limit = backend.limits.cleanup;
+    let request = Request {
+        worker,
+        session_id,
+        session: Some(handle),
+        timeout: Some(limit),
+        ..Request::default()
+    };
+    let pending = backend.handle.start(Function::Cleanup, &request, None, None);
+    let end = invoke(pending, limit, &CancellationToken::new()).await;
+    let result = answered(end.unwrap_or_else(|(end, _)| end), "cleaning up", limit);
+    let failure = match result {
+        Ok(answer) if answer.is_success() => return,
+        Ok(answer) => {
+            log_panic(&backend.name, &answer);
+            Failure::of_answer(&answer, ErrorKind::BackendFailed, "cleaning up")
+        }
+        Err(failure) => failure,
+    };
+    tracing::warn!(backend = &*backend.name, worker, session = session_id, error = %failure, "cleanup failed");
+}
+
+/// The session is on its way out.
+pub(super) fn closing(resource_type: &str) -> Failure {
+    Failure::new(
+        ErrorKind::SessionClosing,
+        format!("the worker's `{resource_type}` session is being destroyed"),
+    )
+}
+
+/// There is no such session.
+pub(super) fn none(worker: &str, resource_type: &str) -> Failure {
+    Failure::new(
+        ErrorKind::NoSession,
+        format!("worker `{worker}` has no `{resource_type}` session"),
+    )
+}

@@ -1,0 +1,129 @@
+//! The sessions of all workers: found without waiting, made once, ended once.
+//!
+//! `session` is one session, `map` finds it, `open` makes it, `close` ends it, `expiry` ends it in time.
+
+mod clock;
+mod close;
+mod expiry;
+mod map;
+mod open;
+mod session;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio_util::task::TaskTracker;
+
+pub use clock::Clock;
+pub use map::{Slot, WorkerKey};
+pub use open::{Opened, Wanted};
+pub use session::{Lease, Session};
+
+use crate::{backend::Backend, failure::Failure};
+use expiry::Expiry;
+use map::Map;
+
+/// What bounds all sessions together.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Sessions at the same time.
+    pub total: usize,
+    /// Sessions of one worker.
+    pub per_worker: Option<usize>,
+    /// How long calls may go on in a session that is destroyed.
+    pub grace: Duration,
+}
+
+/// All sessions.
+pub struct Sessions {
+    map: Map,
+    clock: Clock,
+    bounds: Bounds,
+    count: AtomicUsize,
+    expiry: Expiry,
+    tasks: TaskTracker,
+}
+
+impl Sessions {
+    /// No sessions yet; starts the task that ends them in time.
+    pub fn start(bounds: Bounds, tasks: TaskTracker) -> Arc<Self> {
+        let sessions = Arc::new(Self {
+            map: Map::default(),
+            clock: Clock::start(),
+            bounds,
+            count: AtomicUsize::new(0),
+            expiry: Expiry::default(),
+            tasks,
+        });
+        expiry::spawn(&sessions);
+        sessions
+    }
+
+    /// How many sessions there are.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// How many workers have one.
+    pub fn workers(&self) -> usize {
+        self.map.workers()
+    }
+
+    /// Begins to use the worker's session of this backend, waiting for one that is being made.
+    ///
+    /// `None` when the worker has none.
+    ///
+    /// # Errors
+    ///
+    /// Code 1003 when the session is closing, or a tool panicked in it.
+    pub async fn lease(&self, key: &WorkerKey<'_>, backend: &Backend) -> Result<Option<Lease>, Failure> {
+        let session = match self.map.find(key, &backend.name) {
+            None => return Ok(None),
+            Some(Slot::Active(session)) => session,
+            Some(Slot::Closing(_)) => return Err(close::closing(&backend.name)),
+            Some(Slot::Creating(flight)) => match flight.wait().await {
+                Some(Ok(session)) => session,
+                // The one who asked for the session hears why there is none.
+                _ => return Ok(None),
+            },
+        };
+        if session.is_poisoned() {
+            return Err(open::poisoned(&session));
+        }
+        match Lease::begin(&session) {
+            Some(lease) => Ok(Some(lease)),
+            None => Err(close::closing(&backend.name)),
+        }
+    }
+
+    /// The worker's sessions that are there, closing ones included.
+    pub fn of_worker(&self, key: &WorkerKey<'_>) -> Vec<Arc<Session>> {
+        self.map.sessions(key)
+    }
+
+    /// One session of the worker, if it is there and not closing.
+    pub fn find(&self, key: &WorkerKey<'_>, resource_type: &str) -> Option<Arc<Session>> {
+        match self.map.find(key, resource_type) {
+            Some(Slot::Active(session)) => Some(session),
+            _ => None,
+        }
+    }
+}
+
+/// A place among the counted sessions, given back when it is dropped.
+pub(crate) struct Place {
+    sessions: Arc<Sessions>,
+    backend: Arc<Backend>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.sessions.count.fetch_sub(1, Ordering::Relaxed);
+        self.backend.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+}

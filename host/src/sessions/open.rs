@@ -1,0 +1,298 @@
+//! Making a session: once per worker and type, whoever asks, and nothing left behind when it fails.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use sandbox_plugin_api::host::{Answer, Function, Pending, Request, SessionHandle};
+use sandbox_protocol::{ErrorKind, SessionName};
+use serde_json::{Map, Value};
+
+use super::{
+    Place, Session, Sessions, Slot, WorkerKey,
+    close::cleanup,
+    session::Parts,
+};
+use crate::{
+    backend::{Backend, Kind, log_panic},
+    failure::{Failure, internal},
+    flight::Flight,
+    invoke::{answered, invoke},
+};
+
+/// The session that somebody wants.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// What to lay over the resource's own configuration.
+    pub config: Map<String, Value>,
+    /// A name of the client's own.
+    pub custom_name: Option<String>,
+    /// How long it lives without a call; the resource's default if absent.
+    pub ttl: Option<Duration>,
+    /// Whether calls restart that time.
+    pub auto_extend: bool,
+    /// The trace that asked.
+    pub trace: String,
+}
+
+/// What came of asking for a session.
+pub enum Opened {
+    /// It was made.
+    Created(Arc<Session>),
+    /// There was one already.
+    Existed(Arc<Session>),
+}
+
+enum Found {
+    Flight(Flight<Result<Arc<Session>, Failure>>, bool),
+    Existing(Arc<Session>),
+    Poisoned(Arc<Session>),
+    Leaving(Flight<()>),
+    Full(Failure),
+}
+
+impl Sessions {
+    /// Makes the worker's session of this backend, or finds the one that is there.
+    ///
+    /// # Errors
+    ///
+    /// Code 1003 when `initialize` fails, 2002 when it hangs, 1007 when there are too many.
+    pub async fn open(
+        self: &Arc<Self>,
+        key: &WorkerKey<'_>,
+        backend: &Arc<Backend>,
+        wanted: &Wanted,
+    ) -> Result<Opened, Failure> {
+        loop {
+            match self.find_or_start(key, backend, wanted) {
+                Found::Existing(session) => return Ok(Opened::Existed(session)),
+                Found::Full(failure) => return Err(failure),
+                Found::Flight(flight, mine) => {
+                    let session = flight.wait().await.unwrap_or_else(|| Err(internal()))?;
+                    return Ok(if mine { Opened::Created(session) } else { Opened::Existed(session) });
+                }
+                // Asking for a session is the way out of a poisoned one.
+                Found::Poisoned(session) => self.close(key, &session, Duration::ZERO).wait().await,
+                Found::Leaving(flight) => flight.wait().await,
+            };
+        }
+    }
+
+    fn find_or_start(
+        self: &Arc<Self>,
+        key: &WorkerKey<'_>,
+        backend: &Arc<Backend>,
+        wanted: &Wanted,
+    ) -> Found {
+        self.map.decide(key, &backend.name, |slot, owned, number| match slot {
+            Some(Slot::Active(session)) if session.is_poisoned() => {
+                (None, Found::Poisoned(Arc::clone(session)))
+            }
+            Some(Slot::Active(session)) => (None, Found::Existing(Arc::clone(session))),
+            Some(Slot::Creating(flight)) => (None, Found::Flight(flight.clone(), false)),
+            Some(Slot::Closing(flight)) => (None, Found::Leaving(flight.clone())),
+            None => match self.take_place(backend, owned) {
+                Err(failure) => (None, Found::Full(failure)),
+                Ok(place) => {
+                    let flight = self.start_open(key, number, wanted, place);
+                    (Some(Slot::Creating(flight.clone())), Found::Flight(flight, true))
+                }
+            },
+        })
+    }
+
+    fn start_open(
+        self: &Arc<Self>,
+        key: &WorkerKey<'_>,
+        number: u32,
+        wanted: &Wanted,
+        place: Place,
+    ) -> Flight<Result<Arc<Session>, Failure>> {
+        let (sessions, key, wanted) = (Arc::clone(self), key.clone().into_owned(), wanted.clone());
+        Flight::start(&self.tasks, async move {
+            let backend = Arc::clone(&place.backend);
+            let made = sessions.make(key.worker(), place, &wanted, number, false).await;
+            match &made {
+                Ok(session) => {
+                    let mine = |slot: &Slot| matches!(slot, Slot::Creating(_));
+                    sessions.map.replace(&key, &backend.name, mine, Slot::Active(Arc::clone(session)));
+                    sessions.expiry.add(&key, session);
+                }
+                Err(_) => sessions.map.clear(&key, &backend.name),
+            }
+            made
+        })
+    }
+
+    /// Makes a session for one call alone, and begins to use it.
+    ///
+    /// Dropping what is returned ends it, and so does going away while it is being made.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub async fn open_temporary(
+        self: &Arc<Self>,
+        worker: &str,
+        backend: &Arc<Backend>,
+        trace: &str,
+    ) -> Result<Temporary, Failure> {
+        let place = self.take_place(backend, 0)?;
+        let wanted = Wanted {
+            trace: trace.to_owned(),
+            ..Wanted::default()
+        };
+        let (sessions, worker) = (Arc::clone(self), worker.to_owned());
+        // A task of its own: if the caller goes away, what it made is dropped, and so ended.
+        let task = self.tasks.spawn(async move {
+            let session = sessions.make(&worker, place, &wanted, 1, true).await?;
+            Ok(Temporary { sessions, session })
+        });
+        task.await.unwrap_or_else(|_| Err(internal()))
+    }
+
+    fn take_place(self: &Arc<Self>, backend: &Arc<Backend>, owned: usize) -> Result<Place, Failure> {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        backend.sessions.fetch_add(1, Ordering::Relaxed);
+        let place = Place {
+            sessions: Arc::clone(self),
+            backend: Arc::clone(backend),
+        };
+        let too_many = |what: String| Err(Failure::new(ErrorKind::TooManyRequests, what));
+        if self.count() > self.bounds.total {
+            return too_many(format!("the server has its {} sessions", self.bounds.total));
+        }
+        if let Some(limit) = backend.limits.max_sessions
+            && backend.sessions.load(Ordering::Relaxed) > limit
+        {
+            return too_many(format!("`{}` has its {limit} sessions", backend.name));
+        }
+        if let Some(limit) = self.bounds.per_worker
+            && owned >= limit
+        {
+            return too_many(format!("the worker has its {limit} sessions; destroy one first"));
+        }
+        Ok(place)
+    }
+
+    /// Runs `initialize` where there is one.
+    async fn make(
+        self: &Arc<Self>,
+        worker: &str,
+        place: Place,
+        wanted: &Wanted,
+        number: u32,
+        temporary: bool,
+    ) -> Result<Arc<Session>, Failure> {
+        let backend = &Arc::clone(&place.backend);
+        backend.warm_up().await?;
+        let name = SessionName::new(&backend.name, worker, number, wanted.custom_name.as_deref());
+        let id = name.id(random()?);
+        let config = merged(&backend.config, &wanted.config);
+        let handle = match backend.kind {
+            Kind::Shared => None,
+            Kind::Session | Kind::Hybrid => Some(initialize(backend, worker, &id, &config, &wanted.trace).await?),
+        };
+        let parts = Parts {
+            name: name.as_str().into(),
+            id: id.into(),
+            worker: worker.into(),
+            backend: Arc::clone(backend),
+            config: if handle.is_none() { config.into() } else { Box::default() },
+            temporary,
+            ttl: wanted.ttl.unwrap_or(backend.limits.session_ttl),
+            auto_extend: wanted.auto_extend || temporary,
+            handle,
+            place,
+        };
+        Ok(Arc::new(Session::new(parts, self.clock)))
+    }
+}
+
+async fn initialize(
+    backend: &Arc<Backend>,
+    worker: &str,
+    session_id: &str,
+    config: &str,
+    trace: &str,
+) -> Result<SessionHandle, Failure> {
+    let limit = backend.limits.initialize;
+    let doing = format!("creating the session of `{}`", backend.name);
+    let request = Request {
+        params: config.as_bytes(),
+        worker,
+        session_id,
+        trace,
+        timeout: Some(limit),
+        ..Request::default()
+    };
+    let pending = backend.handle.start(Function::Initialize, &request, None, None);
+    let end = match invoke(pending, limit, &backend.called_off).await {
+        Ok(end) => end,
+        Err((end, pending)) => {
+            tokio::spawn(clean_late(Arc::clone(backend), pending));
+            end
+        }
+    };
+    let mut answer = answered(end, &doing, limit)?;
+    if !answer.is_success() {
+        log_panic(&backend.name, &answer);
+        return Err(Failure::of_answer(&answer, ErrorKind::SessionCreationFailed, &doing));
+    }
+    answer.take_session().ok_or_else(|| {
+        let message = format!("{doing} failed: the backend returned no session");
+        Failure::new(ErrorKind::BackendFailed, message)
+    })
+}
+
+/// An `initialize` that ignored its cancellation and made a session after all: it is cleaned up.
+async fn clean_late(backend: Arc<Backend>, pending: Pending) {
+    let mut answer: Answer = pending.await;
+    if let Some(handle) = answer.take_session() {
+        cleanup(&backend, "", "", &handle).await;
+    }
+}
+
+fn merged(base: &Map<String, Value>, over: &Map<String, Value>) -> String {
+    let mut config = base.clone();
+    config.extend(over.iter().map(|(key, value)| (key.clone(), value.clone())));
+    Value::Object(config).to_string()
+}
+
+fn random() -> Result<u32, Failure> {
+    getrandom::u32().map_err(|error| {
+        tracing::error!(%error, "the operating system gives no random numbers");
+        internal()
+    })
+}
+
+/// Why a session is of no use any more.
+pub(super) fn poisoned(session: &Session) -> Failure {
+    Failure::new(
+        ErrorKind::SessionClosing,
+        format!(
+            "the session {} is unusable since a tool of `{}` panicked in it; create it again",
+            session.id, session.backend.name
+        ),
+    )
+}
+
+/// A session for one call: ended, in the background, when it is dropped.
+pub struct Temporary {
+    sessions: Arc<Sessions>,
+    session: Arc<Session>,
+}
+
+impl Temporary {
+    /// The session.
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        self.sessions.close_temporary(&self.session);
+    }
+}
