@@ -1,0 +1,38 @@
+# What the scripts share; sourced, not run. Says what is missing, and installs it from Debian's packages.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# need PACKAGE COMMAND [PACKAGE COMMAND …]: installs the packages whose command is not there.
+need() {
+    local missing=()
+    while [ $# -gt 0 ]; do
+        command -v "$2" >/dev/null || missing+=("$1")
+        shift 2
+    done
+    install_packages "${missing[@]}"
+}
+
+install_packages() {
+    [ $# -gt 0 ] || return 0
+    command -v apt-get >/dev/null || die "missing: $*. Install them with your system's package manager."
+    local root=()
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || die "missing: $*. As root: apt-get install $*"
+        root=(sudo)
+        say "root is needed to install: $*"
+    fi
+    say "installing $*"
+    "${root[@]}" apt-get update -qq
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+need_cargo() {
+    [ -x "$HOME/.cargo/bin/cargo" ] && PATH="$HOME/.cargo/bin:$PATH"
+    command -v cargo >/dev/null || die "Rust is missing. Install it from https://rustup.rs, then run this again."
+    need gcc cc
+}
