@@ -2,15 +2,16 @@
 
 use std::{future::Future, sync::Arc};
 
-use futures_util::future::BoxFuture;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
+    abi::Outcome,
     context::{BackendEnv, CallContext, SessionInfo},
     error::{Error, Result},
     params,
-    reply::Reply,
+    plugin::Work,
+    reply::{Reply, outcome_of},
 };
 
 /// Which of its resources a backend has per session.
@@ -105,6 +106,10 @@ pub struct NoConfig {}
 
 /// What the macro knows of a tool before any call.
 #[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the tool, independent of the others"
+)]
 pub struct ToolSpec {
     /// The full name, `resource:action`.
     pub name: &'static str,
@@ -198,13 +203,32 @@ fn no_session() -> Error {
 }
 
 /// A call under way, as the macro hands it to the runtime.
-pub enum Begun {
+pub struct Begun(pub(crate) Work);
+
+impl Begun {
     /// To be polled on the plugin's runtime.
-    Task(BoxFuture<'static, Result<Reply>>),
+    pub fn task(call: impl Future<Output = Result<Reply>> + Send + 'static) -> Self {
+        Self(Work::Task(Box::pin(outcome(call))))
+    }
+
     /// To be polled first on the caller's thread.
-    Inline(BoxFuture<'static, Result<Reply>>),
+    pub fn inline(call: impl Future<Output = Result<Reply>> + Send + 'static) -> Self {
+        Self(Work::Inline(Box::pin(outcome(call))))
+    }
+
     /// To be run where blocking is allowed.
-    Blocking(Box<dyn FnOnce() -> Result<Reply> + Send>),
+    pub fn blocking(call: impl FnOnce() -> Result<Reply> + Send + 'static) -> Self {
+        Self(Work::Blocking(Box::new(|| outcome_of(call()))))
+    }
+
+    /// Run at once, on the caller's thread.
+    pub fn ready(call: impl FnOnce() -> Result<Reply>) -> Self {
+        Self(Work::Ready(outcome_of(call())))
+    }
+}
+
+async fn outcome(call: impl Future<Output = Result<Reply>>) -> Outcome {
+    outcome_of(call.await)
 }
 
 /// Parameters on their way from JSON to the tool's own type.

@@ -2,7 +2,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering, fence},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,21 +17,17 @@ use crate::{
     plugin::host,
 };
 
-/// Who calls, and for which trace: shared by the context, the session and the log.
-#[derive(Clone, Debug)]
+/// Who calls, and for which trace.
+#[derive(Debug)]
 pub(crate) struct Ids {
     /// Worker, session id and trace id, one behind the other: one allocation for all three.
-    text: Arc<str>,
-    worker_end: u32,
-    session_end: u32,
-    pub(crate) tool: &'static str,
+    text: String,
+    worker_end: usize,
+    session_end: usize,
+    tool: &'static str,
 }
 
 impl Ids {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the host bounds ids to hundreds of bytes; longer ones are cut to empty below"
-    )]
     pub(crate) fn new(worker: &str, session: &str, trace: &str, tool: &'static str) -> Self {
         let (worker_end, session_end) = (worker.len(), worker.len() + session.len());
         let mut text = String::with_capacity(session_end + trace.len());
@@ -36,23 +35,70 @@ impl Ids {
         text.push_str(session);
         text.push_str(trace);
         Self {
-            text: text.into(),
-            worker_end: worker_end as u32,
-            session_end: session_end as u32,
+            text,
+            worker_end,
+            session_end,
             tool,
         }
     }
 
     pub(crate) fn worker(&self) -> &str {
-        &self.text[..self.worker_end as usize]
+        &self.text[..self.worker_end]
     }
 
     pub(crate) fn session(&self) -> &str {
-        &self.text[self.worker_end as usize..self.session_end as usize]
+        &self.text[self.worker_end..self.session_end]
     }
 
     pub(crate) fn trace(&self) -> &str {
-        &self.text[self.session_end as usize..]
+        &self.text[self.session_end..]
+    }
+
+    /// The tool's full name, or the name of a lifecycle function.
+    pub(crate) const fn tool(&self) -> &'static str {
+        self.tool
+    }
+}
+
+/// What the context, the operation's handle and the log share about one operation.
+#[derive(Debug)]
+pub(crate) struct OperationState {
+    pub(crate) ids: Ids,
+    cancelled: AtomicBool,
+    /// Made when somebody asks for it: most calls are over before anybody does.
+    token: OnceLock<CancellationToken>,
+}
+
+impl OperationState {
+    pub(crate) const fn new(ids: Ids) -> Self {
+        Self {
+            ids,
+            cancelled: AtomicBool::new(false),
+            token: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        // Pairs with the fence in `token`: either this sees the token, or that sees the flag.
+        fence(Ordering::SeqCst);
+        if let Some(token) = self.token.get() {
+            token.cancel();
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    fn token(&self) -> CancellationToken {
+        let token = self.token.get_or_init(CancellationToken::new);
+        // A cancel that came before the token was there could not reach it.
+        fence(Ordering::SeqCst);
+        if self.is_cancelled() {
+            token.cancel();
+        }
+        token.clone()
     }
 }
 
@@ -64,9 +110,8 @@ impl Ids {
 /// [`cancellation`](Self::cancellation).
 #[derive(Debug)]
 pub struct CallContext {
-    ids: Ids,
+    state: Arc<OperationState>,
     deadline: Option<Instant>,
-    cancellation: CancellationToken,
     token: Token,
 }
 
@@ -83,14 +128,13 @@ unsafe impl Send for Token {}
 unsafe impl Sync for Token {}
 
 impl CallContext {
-    pub(crate) fn new(request: &OperationRequest, ids: Ids, cancellation: CancellationToken) -> Self {
+    pub(crate) fn new(request: &OperationRequest, state: Arc<OperationState>) -> Self {
         let deadline = (request.timeout_ns != NO_TIMEOUT)
             .then(|| Instant::now().checked_add(Duration::from_nanos(request.timeout_ns)))
             .flatten();
         Self {
-            ids,
+            state,
             deadline,
-            cancellation,
             token: Token(request.token),
         }
     }
@@ -98,25 +142,25 @@ impl CallContext {
     /// The worker on whose behalf this happens.
     #[must_use]
     pub fn worker(&self) -> &str {
-        self.ids.worker()
+        self.state.ids.worker()
     }
 
     /// The session's id; empty when there is none.
     #[must_use]
     pub fn session_id(&self) -> &str {
-        self.ids.session()
+        self.state.ids.session()
     }
 
     /// The trace this belongs to: 32 hex digits of a W3C trace id, or what the client sent.
     #[must_use]
     pub fn trace_id(&self) -> &str {
-        self.ids.trace()
+        self.state.ids.trace()
     }
 
     /// The full name of the running tool; the name of the function for lifecycle functions.
     #[must_use]
     pub fn tool(&self) -> &str {
-        self.ids.tool
+        self.state.ids.tool()
     }
 
     /// When the host gives up and cancels.
@@ -135,13 +179,13 @@ impl CallContext {
     /// Whether the host has cancelled this operation.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.cancellation.is_cancelled()
+        self.state.is_cancelled()
     }
 
     /// Something to wait for, and to hand to tasks and threads that must end with this operation.
     #[must_use]
     pub fn cancellation(&self) -> CancellationToken {
-        self.cancellation.clone()
+        self.state.token()
     }
 
     /// Tells the caller how far the work is: `done` of `total` (0 when nobody knows).
@@ -158,7 +202,7 @@ impl CallContext {
 /// Which session a function works for, and what it was asked to be.
 #[derive(Clone, Debug)]
 pub struct SessionInfo {
-    ids: Ids,
+    ids: Arc<Ids>,
     resource_type: &'static str,
     config: Box<RawValue>,
 }
@@ -166,7 +210,7 @@ pub struct SessionInfo {
 impl SessionInfo {
     pub(crate) fn new(ids: Ids, resource_type: &'static str, config: Box<RawValue>) -> Self {
         Self {
-            ids,
+            ids: Arc::new(ids),
             resource_type,
             config,
         }

@@ -1,9 +1,13 @@
-//! Reading a tool's parameters: once, into the tool's own type, with errors that say where and what.
+//! Reading a tool's parameters: once, into the tool's own type. What to say when they do not fit is
+//! the module `fault`'s.
+
+mod fault;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use self::fault::Step;
 use crate::{
     error::{Code, Error, Result},
     schema::schema_of,
@@ -27,19 +31,24 @@ pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(json: &[u8]) -> Result<T> 
     if json.trim_ascii_start().first() != Some(&b'{') {
         return Err(Error::new(Code::Param, "params must be a JSON object"));
     }
-    let mut unknown = Vec::new();
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let parsed = serde_ignored::deserialize(&mut reader, |path| unknown.push(path.to_string()));
-    match parsed {
-        Ok(value) => {
-            unknown.retain(|key| !RUNTIME_KEYS.contains(&key.as_str()));
-            match unknown.first() {
-                None => Ok(value),
-                Some(key) => Err(unknown_parameter(key, &names::<T>())),
-            }
+    let mut unknown: Vec<Vec<Step>> = Vec::new();
+    let parsed = serde_ignored::deserialize(&mut reader, |path| {
+        let steps = fault::steps_of_ignored(&path);
+        if !matches!(steps.as_slice(), [Step::Key(key)] if is_runtime_key(key)) {
+            unknown.push(steps);
         }
+    });
+    let value = parsed.map_err(Some).and_then(|value| {
+        // What follows the object would otherwise pass unseen.
+        reader.end().map_err(Some).map(|()| value)
+    });
+    // A slip in a name is the better news, also where the right name is then missing.
+    match (value, unknown.first()) {
+        (Ok(value), None) => Ok(value),
+        (_, Some(steps)) => Err(fault::unknown(steps, schema_of::<T>().as_value())),
         // The fast reader knows no paths: read again with one that does, to say where it went wrong.
-        Err(_) => parse_slowly(json),
+        (Err(_), None) => parse_slowly(json),
     }
 }
 
@@ -53,115 +62,50 @@ where
     S: DeserializeOwned + JsonSchema,
     C: JsonSchema,
 {
-    let mut config: Map<String, Value> = if json.is_empty() {
+    let mut config: Map<String, Value> = if json.is_empty() || json == b"null" {
         Map::new()
     } else {
-        serde_json::from_slice(json)?
+        serde_json::from_slice(json).map_err(not_an_object)?
     };
-    let (own, backends) = (names::<S>(), names::<C>());
+    let (own, backends) = (schema_of::<S>(), schema_of::<C>());
+    let (own, backends) = (
+        fault::names(own.as_value()),
+        fault::names(backends.as_value()),
+    );
     config.retain(|key, _| own.contains(key) || !backends.contains(key));
     parse(&serde_json::to_vec(&config)?)
 }
 
-/// The names that the type's schema has; computed only when something is wrong.
-fn names<T: JsonSchema>() -> Vec<String> {
-    schema_of::<T>()
-        .get("properties")
-        .and_then(Value::as_object)
-        .map(|properties| properties.keys().cloned().collect())
-        .unwrap_or_default()
-}
-
 fn parse_slowly<T: DeserializeOwned + JsonSchema>(json: &[u8]) -> Result<T> {
-    let known = names::<T>();
-    let mut params: Map<String, Value> = serde_json::from_slice(json).map_err(|error| {
-        Error::new(Code::Param, format!("params must be a JSON object: {error}"))
-    })?;
-    params.retain(|key, _| !RUNTIME_KEYS.contains(&key.as_str()));
-    if let Some(key) = params.keys().find(|key| !known.contains(key)) {
-        return Err(unknown_parameter(key, &known));
-    }
+    let mut params: Map<String, Value> = serde_json::from_slice(json).map_err(not_an_object)?;
+    params.retain(|key, _| !is_runtime_key(key));
     serde_path_to_error::deserialize(Value::Object(params)).map_err(|error| {
-        let pointer = pointer(error.path());
-        describe(&pointer, &error.inner().to_string())
+        let steps = fault::steps_of(error.path());
+        fault::misfit(
+            &steps,
+            &error.inner().to_string(),
+            schema_of::<T>().as_value(),
+        )
     })
 }
 
-fn unknown_parameter(path: &str, known: &[String]) -> Error {
-    let pointer = format!("/{}", path.replace('.', "/"));
-    let nearest = nearest(path, known);
-    let message = match nearest {
-        Some(name) => format!("parameter {pointer} is not known; did you mean `{name}`?"),
-        None if known.is_empty() => format!("parameter {pointer} is not known; the tool takes none"),
-        None => format!(
-            "parameter {pointer} is not known; the tool takes {}",
-            known.join(", ")
-        ),
-    };
+fn is_runtime_key(key: &str) -> bool {
+    RUNTIME_KEYS.contains(&key)
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the form that `map_err` wants"
+)]
+fn not_an_object(error: serde_json::Error) -> Error {
+    let message = format!("params must be a JSON object: {error}");
     Error::new(Code::Param, message)
-        .with_data(json!({ "pointer": pointer, "found": "unknown parameter", "nearest": nearest }))
-}
-
-/// The known name that `name` is most likely a slip of.
-pub(crate) fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate.as_str()))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|left, right| left.0.total_cmp(&right.0))
-        .map(|(_, candidate)| candidate)
-}
-
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    let mut pointer = String::new();
-    for segment in path {
-        match segment {
-            Segment::Seq { index } => pointer += &format!("/{index}"),
-            Segment::Map { key } => pointer += &format!("/{key}"),
-            // A variant's name is no step in the JSON, and of an unknown step there is no name.
-            Segment::Enum { .. } | Segment::Unknown => {}
-        }
-    }
-    pointer
-}
-
-/// Turns serde's sentence into a pointer, what was expected and what was found.
-fn describe(pointer: &str, sentence: &str) -> Error {
-    if let Some(field) = sentence
-        .strip_prefix("missing field `")
-        .and_then(|rest| rest.split('`').next())
-    {
-        let pointer = format!("{pointer}/{field}");
-        return Error::new(Code::Param, format!("parameter {pointer} is missing"))
-            .with_data(json!({ "pointer": pointer, "expected": "a value", "found": "nothing" }));
-    }
-    let (found, expected) = sentence
-        .split_once(": ")
-        .filter(|(kind, _)| kind.starts_with("invalid "))
-        .map_or(sentence, |(_, rest)| rest)
-        .split_once(", expected ")
-        .map_or((sentence, None), |(found, expected)| (found, Some(plain(expected))));
-    let message = match &expected {
-        Some(expected) => format!("parameter {pointer}: expected {expected}, found {found}"),
-        None => format!("parameter {pointer}: {sentence}"),
-    };
-    Error::new(Code::Param, message)
-        .with_data(json!({ "pointer": pointer, "expected": expected, "found": found }))
-}
-
-/// Names Rust's types as JSON's users know them.
-fn plain(expected: &str) -> String {
-    match expected {
-        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "an integer".to_owned(),
-        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => "an integer of at least 0".to_owned(),
-        "f32" | "f64" => "a number".to_owned(),
-        other => other.to_owned(),
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde::Deserialize;
 
     use super::*;
@@ -171,51 +115,141 @@ mod tests {
         x: i64,
         #[serde(default)]
         points: Vec<Point>,
+        area: Option<Point>,
+        #[serde(default, alias = "btn")]
+        button: Option<Button>,
     }
 
     #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
     struct Point {
-        x: u8,
+        left: u8,
     }
 
-    fn read(json: &str) -> Result<Click> {
-        parse(json.as_bytes())
+    #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
+    #[serde(rename_all = "lowercase")]
+    enum Button {
+        Left,
+        Right,
     }
 
     fn message(json: &str) -> String {
-        let error = read(json).unwrap_err();
+        let error = parse::<Click>(json.as_bytes()).unwrap_err();
         assert_eq!(error.code(), Code::Param);
         error.message().to_owned()
     }
 
     #[test]
     fn errors_say_where_and_what() {
-        assert_eq!(message("{}"), "parameter /x is missing");
+        let wrong = [
+            ("{}", "parameter /x is missing"),
+            (
+                r#"{"x":"a"}"#,
+                r#"parameter /x: expected an integer, found string "a""#,
+            ),
+            (
+                r#"{"x":1,"points":[{"left":1},{"left":300}]}"#,
+                "parameter /points/1/left: expected an integer from 0 to 255, found integer `300`",
+            ),
+            (
+                r#"{"x":1,"button":"middle"}"#,
+                "parameter /button: expected `left` or `right`, found unknown variant `middle`",
+            ),
+            (
+                r#"{"x":1,"area":{"left":null}}"#,
+                "parameter /area/left: expected an integer, found null",
+            ),
+        ];
+        for (json, expected) in wrong {
+            assert_eq!(message(json), expected, "{json}");
+        }
+        for json in ["[1]", "7", "{", r#"{"x":1} x"#, "\u{feff}{}"] {
+            assert!(message(json).starts_with("params must be a JSON object"));
+        }
+        assert!(parse::<Click>(b"{\"x\":1,\"\xff\":2}").is_err());
+    }
+
+    #[test]
+    fn unknown_names_come_with_the_nearest_known_one() {
+        let wrong = [
+            (
+                r#"{"x":1,"point":2}"#,
+                "parameter /point is not known; did you mean `points`?",
+            ),
+            (
+                r#"{"y":1,"pointss":[]}"#,
+                "parameter /y is not known; there are x, points, area, button",
+            ),
+            (
+                r#"{"x":1,"points":[{"left":1,"lft":2}]}"#,
+                "parameter /points/0/lft is not known; did you mean `left`?",
+            ),
+            (
+                r#"{"x":1,"area":{"left":1,"a/b":2}}"#,
+                "parameter /area/a~1b is not known; there is left",
+            ),
+        ];
+        for (json, expected) in wrong {
+            assert_eq!(message(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_slip_is_named_rather_than_what_it_leaves_missing() {
         assert_eq!(
-            message(r#"{"x":"a"}"#),
-            r#"parameter /x: expected an integer, found string "a""#
+            message(r#"{"X":1}"#),
+            "parameter /X is not known; did you mean `x`?"
         );
-        assert_eq!(
-            message(r#"{"x":1,"points":[{"x":1},{"x":-4}]}"#),
-            "parameter /points/1/x: expected an integer of at least 0, found integer `-4`"
-        );
-        assert_eq!(
-            message(r#"{"x":1,"point":2}"#),
-            "parameter /point is not known; did you mean `points`?"
-        );
-        assert!(message("[1]").starts_with("params must be a JSON object"));
+    }
+
+    #[test]
+    fn other_names_of_a_parameter_are_known() {
+        let wrong = r#"{"x":"one","btn":"left"}"#;
+        assert!(message(wrong).starts_with("parameter /x: "));
     }
 
     #[test]
     fn runtime_keys_are_dropped() {
         let json = r#"{"x":1,"worker_id":"w","session_info":{"data":{}}}"#;
-        assert_eq!(read(json).unwrap().x, 1);
+        assert_eq!(parse::<Click>(json.as_bytes()).unwrap().x, 1);
         assert_eq!(message(r#"{"worker_id":"w"}"#), "parameter /x is missing");
+    }
+
+    #[test]
+    fn types_that_refuse_by_themselves_are_read_as_well() {
+        #[derive(Debug, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        struct Strict {
+            count: u32,
+        }
+        let read = |json: &str| parse::<Strict>(json.as_bytes());
+        assert_eq!(read(r#"{"count":1,"trace_id":"t"}"#).unwrap().count, 1);
+        assert_eq!(
+            read(r#"{"count":1,"conut":2}"#).unwrap_err().message(),
+            "parameter /conut is not known; did you mean `count`?"
+        );
+    }
+
+    #[test]
+    fn maps_take_any_name() {
+        let read = |json: &str| parse::<BTreeMap<String, i32>>(json.as_bytes());
+        assert_eq!(read(r#"{"a":1}"#).unwrap()["a"], 1);
+        assert_eq!(
+            read(r#"{"a":"b"}"#).unwrap_err().message(),
+            r#"parameter /a: expected an integer, found string "b""#
+        );
     }
 
     #[test]
     fn absent_params_are_an_empty_object() {
         assert!(parse::<Map<String, Value>>(b"").unwrap().is_empty());
         assert!(parse::<Map<String, Value>>(b"null").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_session_s_configuration_may_hold_the_backend_s_keys() {
+        let json = br#"{"x":1,"left":9}"#;
+        assert_eq!(parse_session::<Click, Point>(json).unwrap().x, 1);
+        let error = parse_session::<Click, Point>(br#"{"x":1,"right":9}"#).unwrap_err();
+        assert!(error.message().starts_with("parameter /right is not known"));
     }
 }

@@ -52,6 +52,10 @@ pub(crate) enum Mode {
 
 /// `#[tool("name", …)]`.
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag that the author writes or leaves out, independent of the others"
+)]
 pub(crate) struct ToolArguments {
     pub(crate) name: Option<LitStr>,
     pub(crate) aliases: Vec<LitStr>,
@@ -155,6 +159,9 @@ fn seconds(value: ParseStream<'_>) -> Result<f64> {
     if seconds > 0.0 {
         Ok(seconds)
     } else {
-        Err(syn::Error::new(span, "a timeout is a number of seconds above 0"))
+        Err(syn::Error::new(
+            span,
+            "a timeout is a number of seconds above 0",
+        ))
     }
 }

@@ -1,10 +1,14 @@
 //! The attribute macros of `sandbox-plugin-api`: `#[backend]` on an impl block, `#[tool]` inside it.
 //!
-//! Read `backend` first: it takes the block apart. `tool` turns one function into one entry of the
-//! tool table, `signature` knows what a parameter's type means.
+//! Read `backend` first: it takes the block apart. `lifecycle` knows the five functions with a
+//! meaning of their own, `tool` turns one function into one entry of the tool table, `params` writes
+//! the struct that its parameters are read into, and `signature` knows what a parameter's type means.
 
 mod arguments;
 mod backend;
+mod lifecycle;
+mod names;
+mod params;
 mod signature;
 mod tool;
 

@@ -33,7 +33,10 @@ pub(crate) struct Parameter {
 
 /// Takes a function's parameters after `&self` apart, and their attributes away: a function may
 /// not keep doc comments and `#[serde]` on its parameters.
-pub(crate) fn parameters(function: &mut ImplItemFn, session: Option<&Type>) -> Result<Vec<Parameter>> {
+pub(crate) fn parameters(
+    function: &mut ImplItemFn,
+    session: Option<&Type>,
+) -> Result<Vec<Parameter>> {
     let mut parameters = Vec::new();
     for argument in &mut function.sig.inputs {
         if let FnArg::Typed(argument) = argument {
@@ -59,6 +62,11 @@ fn parameter(argument: &mut PatType, session: Option<&Type>) -> Result<Parameter
 
 fn role(ty: &Type, session: Option<&Type>) -> Result<Role> {
     if let Type::Reference(reference) = ty {
+        if reference.mutability.is_some() {
+            let message = "calls run at the same time, also in one session: take it by & and put \
+                           what changes behind a lock of its own";
+            return Err(syn::Error::new(ty.span(), message));
+        }
         return reference_role(&reference.elem, session).ok_or_else(|| {
             let message = "a tool's parameter is an owned value (String, not &str); references are \
                            for &CallContext, &SessionInfo and the session that `initialize` returns";
@@ -124,18 +132,25 @@ fn last_segment(ty: &Type) -> Option<String> {
 
 /// The text of doc comments, one line each, without the space that follows `///`.
 pub(crate) fn doc_text(attributes: &[Attribute]) -> String {
-    let lines = attributes.iter().filter_map(|attribute| match &attribute.meta {
-        syn::Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
-            Expr::Lit(syn::ExprLit {
-                lit: syn::Lit::Str(text),
-                ..
-            }) => {
-                let text = text.value();
-                Some(text.strip_prefix(' ').unwrap_or(&text).trim_end().to_owned())
-            }
+    let lines = attributes
+        .iter()
+        .filter_map(|attribute| match &attribute.meta {
+            syn::Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
+                Expr::Lit(syn::ExprLit {
+                    lit: syn::Lit::Str(text),
+                    ..
+                }) => {
+                    let text = text.value();
+                    Some(
+                        text.strip_prefix(' ')
+                            .unwrap_or(&text)
+                            .trim_end()
+                            .to_owned(),
+                    )
+                }
+                _ => None,
+            },
             _ => None,
-        },
-        _ => None,
-    });
+        });
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }

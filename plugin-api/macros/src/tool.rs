@@ -1,33 +1,44 @@
 //! Turns one function with `#[tool]` into one entry of the tool table.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{Attribute, Expr, ImplItemFn, LitStr, Result, Type, spanned::Spanned};
+use syn::{Attribute, ImplItemFn, LitStr, Result, Type, ext::IdentExt, spanned::Spanned};
 
 use crate::{
     arguments::{Mode, ToolArguments},
-    backend::Names,
+    names::{Names, check_name},
+    params::Params,
     signature::{Parameter, Role, doc_text, parameters, result_type},
 };
+
+/// A tool of a block.
+pub(crate) struct Tool {
+    /// Its full name and its aliases, and where the author wrote them.
+    pub(crate) names: Vec<(String, Span)>,
+    /// The expression that makes its entry.
+    pub(crate) entry: TokenStream,
+}
 
 pub(crate) fn expand(
     attribute: &Attribute,
     function: &mut ImplItemFn,
     names: &Names,
     session: Option<&Type>,
-) -> Result<TokenStream> {
+) -> Result<Tool> {
     let arguments = ToolArguments::parse(attribute)?;
     check(function, &arguments)?;
     let result = result_type(function)?;
     let parameters = parameters(function, session)?;
-    let spec = spec(&arguments, function, names, &parameters);
+    check_parameters(&parameters)?;
+    let called = Called::of(&arguments, function, names)?;
+    let spec = spec(&arguments, function, &called, &parameters);
     let params = Params::of(&parameters)?;
     let begin = begin(&arguments, function, &parameters, &params);
     let (declaration, ty) = (&params.declaration, &params.ty);
     let output = quote_spanned! {result.span()=>
         || ::sandbox_plugin_api::output_schema!(#result)
     };
-    Ok(quote! {{
+    let entry = quote! {{
         #declaration
         ::sandbox_plugin_api::backend::Tool {
             spec: #spec,
@@ -35,58 +46,108 @@ pub(crate) fn expand(
             output: #output,
             begin: #begin,
         }
-    }})
+    }};
+    Ok(Tool {
+        names: called.names,
+        entry,
+    })
 }
 
 fn check(function: &ImplItemFn, arguments: &ToolArguments) -> Result<()> {
     let signature = &function.sig;
-    if signature.receiver().is_none_or(|receiver| receiver.mutability.is_some() || receiver.reference.is_none()) {
-        let message = "a tool takes &self: calls run at the same time, so shared state needs a lock of its own";
-        return Err(syn::Error::new(signature.span(), message));
+    let wrong = |message| Err(syn::Error::new(signature.ident.span(), message));
+    let receiver = signature.receiver();
+    if receiver.is_none_or(|it| it.mutability.is_some() || it.reference.is_none()) {
+        return wrong(
+            "a tool takes &self: calls run at the same time, so what changes needs a lock of its own",
+        );
     }
-    let is_async = signature.asyncness.is_some();
-    match arguments.mode {
-        Mode::Blocking if is_async => Err(syn::Error::new(
-            signature.span(),
-            "a blocking tool is a plain fn: it runs on a thread of its own",
-        )),
-        Mode::Task | Mode::Inline if !is_async => Err(syn::Error::new(
-            signature.span(),
-            "a tool is an async fn, or a plain fn with #[tool(blocking)]",
-        )),
+    if !signature.generics.params.is_empty() {
+        return wrong("a tool has no type parameters: its parameters come from JSON");
+    }
+    match (arguments.mode, signature.asyncness) {
+        (Mode::Blocking, Some(_)) => {
+            wrong("a blocking tool is a plain fn: it runs on a thread of its own")
+        }
+        (Mode::Task, None) => wrong(
+            "a tool is an async fn; a plain fn is #[tool(blocking)], or #[tool(inline)] when it never waits",
+        ),
         _ => Ok(()),
     }
+}
+
+fn check_parameters(parameters: &[Parameter]) -> Result<()> {
+    let env = parameters
+        .iter()
+        .find(|parameter| matches!(parameter.role, Role::Env));
+    env.map_or(Ok(()), |env| {
+        let message = "&BackendEnv is for `new`: keep there what the tools need of it";
+        Err(syn::Error::new(env.ty.span(), message))
+    })
+}
+
+/// What a tool is called, in full.
+struct Called {
+    names: Vec<(String, Span)>,
+    resource_type: String,
+}
+
+impl Called {
+    fn of(arguments: &ToolArguments, function: &ImplItemFn, names: &Names) -> Result<Self> {
+        let ident = &function.sig.ident;
+        let name = arguments
+            .name
+            .clone()
+            .unwrap_or_else(|| LitStr::new(&ident.unraw().to_string(), ident.span()));
+        let written = name.value();
+        let resource_type = match (&arguments.resource_type, written.split_once(':')) {
+            (Some(given), _) => {
+                check_name(given, &given.value())?;
+                given.value()
+            }
+            (None, Some((resource, _))) => resource.to_owned(),
+            (None, None) => names.name.value(),
+        };
+        let mut all = vec![full(&name, &resource_type)?];
+        for alias in &arguments.aliases {
+            all.push(full(alias, &resource_type)?);
+        }
+        Ok(Self {
+            names: all,
+            resource_type,
+        })
+    }
+}
+
+/// The name in full: `resource:action`.
+fn full(name: &LitStr, resource_type: &str) -> Result<(String, Span)> {
+    let written = name.value();
+    let (resource, action) = written.split_once(':').unwrap_or((resource_type, &written));
+    check_name(name, resource)?;
+    check_name(name, action)?;
+    Ok((format!("{resource}:{action}"), name.span()))
 }
 
 fn spec(
     arguments: &ToolArguments,
     function: &ImplItemFn,
-    names: &Names,
+    called: &Called,
     parameters: &[Parameter],
 ) -> TokenStream {
-    let prefix = arguments.resource_type.as_ref().unwrap_or(&names.name);
-    let full = |action: &str| {
-        if action.contains(':') {
-            action.to_owned()
-        } else {
-            format!("{}:{action}", prefix.value())
-        }
-    };
-    let action = arguments
-        .name
+    let mut names = called.names.iter().map(|(name, _)| name);
+    let (name, aliases) = (names.next(), names);
+    let resource_type = &called.resource_type;
+    let title = arguments
+        .title
         .as_ref()
-        .map_or_else(|| function.sig.ident.to_string(), LitStr::value);
-    let name = full(&action);
-    let aliases = arguments.aliases.iter().map(|alias| full(&alias.value()));
-    let title = arguments.title.as_ref().map_or_else(String::new, LitStr::value);
+        .map_or_else(String::new, LitStr::value);
     let description = arguments
         .description
         .as_ref()
         .map_or_else(|| doc_text(&function.attrs), LitStr::value);
-    let timeout = match arguments.timeout {
-        Some(seconds) => quote!(Some(#seconds)),
-        None => quote!(None),
-    };
+    let timeout = arguments
+        .timeout
+        .map_or_else(|| quote!(None), |seconds| quote!(Some(#seconds)));
     let needs_session = parameters
         .iter()
         .any(|parameter| matches!(parameter.role, Role::Session));
@@ -102,7 +163,7 @@ fn spec(
         ::sandbox_plugin_api::backend::ToolSpec {
             name: #name,
             aliases: &[#(#aliases),*],
-            resource_type: #prefix,
+            resource_type: #resource_type,
             title: #title,
             description: #description,
             hidden: #hidden,
@@ -116,74 +177,6 @@ fn spec(
     }
 }
 
-/// The type that the parameters are read into.
-struct Params {
-    /// The declaration of the hidden struct, or nothing when the author has one.
-    declaration: TokenStream,
-    /// The type's name.
-    ty: TokenStream,
-    /// A pattern that takes it apart into the author's names.
-    pattern: TokenStream,
-}
-
-impl Params {
-    fn of(parameters: &[Parameter]) -> Result<Self> {
-        let values: Vec<&Parameter> = parameters
-            .iter()
-            .filter(|parameter| matches!(parameter.role, Role::Value))
-            .collect();
-        if let [only] = values.as_slice()
-            && only.attributes.iter().any(|attribute| attribute.path().is_ident("params"))
-        {
-            let (ty, name) = (&only.ty, &only.name);
-            return Ok(Self {
-                declaration: TokenStream::new(),
-                ty: quote!(#ty),
-                pattern: quote!(#name),
-            });
-        }
-        let fields = values.iter().map(|value| field(value)).collect::<Result<Vec<_>>>()?;
-        let names = values.iter().map(|value| &value.name);
-        let (fields, defaults): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
-        Ok(Self {
-            declaration: quote! {
-                #(#defaults)*
-                #[derive(::sandbox_plugin_api::private::serde::Deserialize, ::sandbox_plugin_api::private::schemars::JsonSchema)]
-                #[serde(crate = "::sandbox_plugin_api::private::serde")]
-                #[schemars(crate = "::sandbox_plugin_api::private::schemars")]
-                struct Params { #(#fields),* }
-            },
-            ty: quote!(Params),
-            pattern: quote!(Params { #(#names),* }),
-        })
-    }
-}
-
-/// A field of the hidden struct, and the function that gives its default.
-fn field(parameter: &Parameter) -> Result<(TokenStream, TokenStream)> {
-    let (name, ty) = (&parameter.name, &parameter.ty);
-    let (mut kept, mut default) = (Vec::new(), TokenStream::new());
-    for attribute in &parameter.attributes {
-        let path = attribute.path();
-        if path.is_ident("default") {
-            let value: Expr = attribute.parse_args()?;
-            let function = quote::format_ident!("default_{name}");
-            let literal = LitStr::new(&function.to_string(), attribute.span());
-            default = quote_spanned! {attribute.span()=>
-                fn #function() -> #ty { #value }
-            };
-            kept.push(quote!(#[serde(default = #literal)]));
-        } else if path.is_ident("doc") || path.is_ident("serde") || path.is_ident("schemars") {
-            kept.push(quote!(#attribute));
-        } else {
-            let message = "a tool's parameter takes doc comments, #[default(…)], #[serde(…)], \
-                           #[schemars(…)], or #[params] when it is the only one";
-            return Err(syn::Error::new(attribute.span(), message));
-        }
-    }
-    Ok((quote_spanned!(name.span()=> #(#kept)* #name: #ty), default))
-}
-
 fn begin(
     arguments: &ToolArguments,
     function: &ImplItemFn,
@@ -192,19 +185,8 @@ fn begin(
 ) -> TokenStream {
     let name = &function.sig.ident;
     let (ty, pattern) = (&params.ty, &params.pattern);
-    let values = parameters.iter().map(|parameter| match parameter.role {
-        Role::Context => quote!(&call.context),
-        Role::Info => quote!(call.info()?),
-        Role::OptionalInfo => quote!(call.info_or_none()),
-        Role::Session => quote!(call.session()?),
-        Role::OptionalSession => quote!(call.session_or_none()),
-        Role::Env => quote!(compile_error!("&BackendEnv is for `new`")),
-        Role::Value => {
-            let name = &parameter.name;
-            quote!(#name)
-        }
-    });
-    let wait = (arguments.mode != Mode::Blocking).then(|| quote!(.await));
+    let values = parameters.iter().filter_map(argument);
+    let wait = function.sig.asyncness.map(|_| quote!(.await));
     let body = quote! {
         let #pattern = reading.end()?;
         match Self::#name(&call.backend, #(#values),*) #wait {
@@ -212,10 +194,11 @@ fn begin(
             Err(error) => Err(::core::convert::From::from(error)),
         }
     };
-    let begun = match arguments.mode {
-        Mode::Task => quote!(Task(::std::boxed::Box::pin(async move { #body }))),
-        Mode::Inline => quote!(Inline(::std::boxed::Box::pin(async move { #body }))),
-        Mode::Blocking => quote!(Blocking(::std::boxed::Box::new(move || { #body }))),
+    let begun = match (arguments.mode, wait) {
+        (Mode::Task, _) => quote!(task(async move { #body })),
+        (Mode::Inline, Some(_)) => quote!(inline(async move { #body })),
+        (Mode::Inline, None) => quote!(ready(move || { #body })),
+        (Mode::Blocking, _) => quote!(blocking(move || { #body })),
     };
     quote! {
         |call, params| {
@@ -223,4 +206,21 @@ fn begin(
             ::sandbox_plugin_api::backend::Begun::#begun
         }
     }
+}
+
+/// What the call of the author's function passes for a parameter.
+fn argument(parameter: &Parameter) -> Option<TokenStream> {
+    Some(match parameter.role {
+        Role::Context => quote!(&call.context),
+        Role::Info => quote!(call.info()?),
+        Role::OptionalInfo => quote!(call.info_or_none()),
+        Role::Session => quote!(call.session()?),
+        Role::OptionalSession => quote!(call.session_or_none()),
+        Role::Value => {
+            let name = &parameter.name;
+            quote!(#name)
+        }
+        // `check_parameters` has refused it.
+        Role::Env => return None,
+    })
 }

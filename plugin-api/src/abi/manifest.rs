@@ -154,7 +154,7 @@ mod tests {
             ("Buffer", size_of::<Buffer>()),
             ("BlobList", size_of::<BlobList>()),
         ] {
-            text += &format!("{name} size {size}\n");
+            text.extend([format!("{name} size {size}\n")]);
         }
         text
     }

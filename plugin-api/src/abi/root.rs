@@ -7,6 +7,10 @@
     unsafe_code,
     reason = "the derive writes the unsafe impls that state a layout"
 )]
+#![expect(
+    clippy::expl_impl_clone_on_copy,
+    reason = "the derive writes both for the reference to the module"
+)]
 
 use abi_stable::{StableAbi, library::RootModule as AbiStableRoot, sabi_types::VersionStrings};
 

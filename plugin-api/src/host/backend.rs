@@ -77,6 +77,10 @@ impl Table {
     /// # Errors
     ///
     /// The plugin's answer, when it made none.
+    #[expect(
+        clippy::result_large_err,
+        reason = "once per backend; the answer is what every operation gives, as it is"
+    )]
     pub fn create(
         self,
         class: &str,

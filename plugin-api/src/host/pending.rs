@@ -10,10 +10,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{Answer, BackendHandle, Events, SessionHandle, Status};
-use crate::abi::{
-    Completion, Opaque, Outcome, STATUS_CANCELLED, STATUS_COMPLETED,
-};
+use super::{Answer, BackendHandle, Events, SessionHandle, Status, services::contain};
+use crate::abi::{Completion, Opaque, Outcome, STATUS_CANCELLED, STATUS_COMPLETED};
 
 /// What stays alive until the plugin has completed an operation.
 pub type Keep = Option<Box<dyn Any + Send>>;
@@ -85,9 +83,9 @@ impl Slot {
             (mem::replace(&mut state.progress, next), state.keep.take())
         };
         // Outside the lock: dropping `keep` may do anything, and so may waking.
-        drop(keep);
+        contain(|| drop(keep));
         if let Progress::Awaited(waker) = previous {
-            waker.wake();
+            contain(|| waker.wake());
         }
     }
 }
@@ -154,7 +152,11 @@ impl Pending {
 
     /// The answer, if the operation has completed.
     pub fn try_take(&mut self) -> Option<Answer> {
-        let mut state = self.slot.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self
+            .slot
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match mem::replace(&mut state.progress, Progress::Over) {
             Progress::Done(answer) => Some(answer),
             other => {
@@ -172,7 +174,11 @@ impl Future for Pending {
     ///
     /// When it is polled again after it was ready.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
-        let mut state = self.slot.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self
+            .slot
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match mem::replace(&mut state.progress, Progress::Over) {
             Progress::Done(answer) => Poll::Ready(answer),
             Progress::Over => panic!("the operation was polled after it had ended"),
@@ -187,7 +193,11 @@ impl Future for Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         let running = {
-            let mut state = self.slot.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self
+                .slot
+                .state
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let previous = mem::replace(&mut state.progress, Progress::Over);
             matches!(previous, Progress::Running | Progress::Awaited(_))
         };

@@ -67,7 +67,7 @@ pub fn table(sink: Box<dyn LogSink>, worker_threads: u32) -> &'static Host {
 
 /// Runs what must not unwind into a plugin. A panic here is the host's own mistake, already
 /// reported by its panic hook; the record or event is lost, the call is not.
-fn contain(work: impl FnOnce()) {
+pub(super) fn contain(work: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(work));
 }
 

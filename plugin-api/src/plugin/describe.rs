@@ -1,5 +1,6 @@
 //! The description of a backend: what `Plugin::describe` answers, as JSON.
 
+use schemars::Schema;
 use serde_json::{Value, json};
 
 use crate::{
@@ -12,7 +13,7 @@ pub(crate) fn describe<B: Backend>() -> Value {
     let meta = &B::META;
     let tools: Vec<Value> = B::tools()
         .iter()
-        .map(|tool| describe_tool(&tool.spec, (tool.input)().into(), (tool.output)().map(Into::into)))
+        .map(|tool| describe_tool(&tool.spec, (tool.input)().into(), (tool.output)().as_ref()))
         .collect();
     json!({
         "name": meta.name,
@@ -27,7 +28,7 @@ pub(crate) fn describe<B: Backend>() -> Value {
     })
 }
 
-fn describe_tool(spec: &ToolSpec, input: Value, output: Option<Value>) -> Value {
+fn describe_tool(spec: &ToolSpec, input: Value, output: Option<&Schema>) -> Value {
     let examples: Vec<Value> = spec
         .examples
         .iter()

@@ -3,13 +3,14 @@
 use std::{
     any::Any,
     cell::{Cell, RefCell},
+    mem,
     panic::{self, AssertUnwindSafe, PanicHookInfo},
-    sync::Once,
+    sync::{Arc, Once},
 };
 
 use crate::{
     abi::{Outcome, STATUS_PANICKED},
-    context::Ids,
+    context::OperationState,
 };
 
 thread_local! {
@@ -18,33 +19,47 @@ thread_local! {
     /// Message and place of the last panic inside a guard.
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
     /// For whom this thread works at the moment.
-    static CURRENT: RefCell<Option<Ids>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Arc<OperationState>>> = const { RefCell::new(None) };
 }
 
-/// Runs `work`; a panic in it comes back as its message and place.
-pub(crate) fn guard<T>(ids: Option<&Ids>, work: impl FnOnce() -> T) -> Result<T, String> {
+/// Runs `work` on behalf of the operation in `state`; a panic in it comes back as its message and place.
+///
+/// The state is moved into place and back instead of counted: this is on the way of every poll.
+pub(crate) fn guard_for<T>(
+    state: &mut Option<Arc<OperationState>>,
+    work: impl FnOnce() -> T,
+) -> Result<T, String> {
     install_hook();
-    let previous = CURRENT.with_borrow_mut(|current| std::mem::replace(current, ids.cloned()));
+    let previous = CURRENT.replace(state.take());
     DEPTH.set(DEPTH.get() + 1);
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     DEPTH.set(DEPTH.get() - 1);
-    CURRENT.with_borrow_mut(|current| *current = previous);
-    result.map_err(|payload| {
-        let message = PANIC
-            .take()
-            .unwrap_or_else(|| payload_text(payload.as_ref()).to_owned());
-        // A payload may panic when it is dropped; the few bytes are a small price.
-        std::mem::forget(payload);
-        message
-    })
+    *state = CURRENT.replace(previous);
+    result.map_err(describe_payload)
 }
 
-/// For whom this thread works, if it works for anybody.
-pub(crate) fn with_current<T>(read: impl FnOnce(Option<&Ids>) -> T) -> T {
-    CURRENT.with(|current| match current.try_borrow() {
-        Ok(current) => read(current.as_ref()),
-        Err(_) => read(None),
-    })
+/// The same for work on nobody's behalf.
+pub(crate) fn guard<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    guard_for(&mut None, work)
+}
+
+/// For which operation this thread works, if for any.
+pub(crate) fn current() -> Option<Arc<OperationState>> {
+    CURRENT.with_borrow(Clone::clone)
+}
+
+/// Message and place of a panic that was caught. Drops the payload, which may panic again.
+fn describe_payload(payload: Box<dyn Any + Send>) -> String {
+    let text = payload_text(payload.as_ref());
+    let message = PANIC
+        .take()
+        // The hook is not told of panics that are resumed: then it remembers another one.
+        .filter(|message| message.starts_with(text))
+        .unwrap_or_else(|| text.to_owned());
+    let dropped = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)));
+    // That one may panic when it is dropped, too, and so for ever: its few bytes are left alone.
+    dropped.unwrap_or_else(mem::forget);
+    message
 }
 
 /// The outcome of an operation that panicked.

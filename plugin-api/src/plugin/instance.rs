@@ -7,13 +7,12 @@
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use tokio_util::sync::CancellationToken;
 
 use super::operation::Work;
 use crate::{
     abi::{Opaque, OperationRequest, Outcome},
-    backend::{Backend, Begun, Call, Kind, SessionCell, Tool},
-    context::{BackendEnv, CallContext, Ids, SessionInfo},
+    backend::{Backend, Call, Kind, SessionCell, Tool},
+    context::{BackendEnv, CallContext, Ids, OperationState, SessionInfo},
     error::{Code, Error, Result},
     params,
     reply::{Reply, error_outcome, outcome_of},
@@ -21,12 +20,24 @@ use crate::{
 
 /// What the host can do with a backend, whatever its type is.
 pub(crate) trait AnyBackend: Send + Sync {
+    /// What the log, the context and the handle of an operation share.
+    ///
+    /// # Safety
+    ///
+    /// The request's slices must be readable.
+    unsafe fn state(&self, kind: OperationKind, request: &OperationRequest) -> Arc<OperationState>;
+
     /// Prepares an operation: reads what is borrowed, leaves the rest to the returned work.
     ///
     /// # Safety
     ///
     /// The request's slices must be readable, and its session null or a live handle of this backend.
-    unsafe fn prepare(&self, kind: OperationKind, request: &OperationRequest) -> Prepared;
+    unsafe fn prepare(
+        &self,
+        kind: OperationKind,
+        request: &OperationRequest,
+        state: &Arc<OperationState>,
+    ) -> Work;
 
     /// Gives a session's handle back.
     ///
@@ -58,14 +69,7 @@ impl OperationKind {
     }
 }
 
-/// An operation that is ready to start.
-pub(crate) struct Prepared {
-    pub(crate) work: Work,
-    pub(crate) ids: Ids,
-    pub(crate) cancellation: CancellationToken,
-}
-
-/// A backend, its tools, and how often each is needed: for every call.
+/// A backend and its tools.
 pub(crate) struct Instance<B: Backend> {
     backend: Arc<B>,
     tools: Vec<Tool<B>>,
@@ -91,8 +95,11 @@ impl<B: Backend> Instance<B> {
         params: &[u8],
     ) -> Work {
         let Some(tool) = self.tools.get(request.tool as usize) else {
-            let error = Error::new(Code::Internal, format!("no tool has the index {}", request.tool));
-            return Work::Inline(Box::pin(async move { error_outcome(&error) }));
+            let error = Error::new(
+                Code::Internal,
+                format!("no tool has the index {}", request.tool),
+            );
+            return Work::Ready(error_outcome(&error));
         };
         let call = Call {
             backend: Arc::clone(&self.backend),
@@ -100,17 +107,14 @@ impl<B: Backend> Instance<B> {
             session,
             info,
         };
-        match (tool.begin)(call, params) {
-            Begun::Task(future) => Work::Task(Box::pin(async move { outcome_of(future.await) })),
-            Begun::Inline(future) => Work::Inline(Box::pin(async move { outcome_of(future.await) })),
-            Begun::Blocking(function) => Work::Blocking(Box::new(move || outcome_of(function()))),
-        }
+        (tool.begin)(call, params).0
     }
 
     fn initialize(&self, context: CallContext, info: SessionInfo) -> Work {
         let backend = Arc::clone(&self.backend);
         Work::Task(Box::pin(async move {
-            let config = match params::parse_session::<_, B::Config>(info.config().get().as_bytes()) {
+            let config = match params::parse_session::<_, B::Config>(info.config().get().as_bytes())
+            {
                 Ok(config) => config,
                 Err(error) => return error_outcome(&error),
             };
@@ -136,26 +140,21 @@ impl<B: Backend> Instance<B> {
 
     fn warmup(&self, context: CallContext) -> Work {
         let backend = Arc::clone(&self.backend);
-        Work::Task(Box::pin(async move { done(B::warmup(&backend, &context).await) }))
+        Work::Task(Box::pin(async move {
+            done(B::warmup(&backend, &context).await)
+        }))
     }
 
     fn shutdown(&self, context: CallContext) -> Work {
         let backend = Arc::clone(&self.backend);
-        Work::Task(Box::pin(async move { done(B::shutdown(&backend, &context).await) }))
+        Work::Task(Box::pin(async move {
+            done(B::shutdown(&backend, &context).await)
+        }))
     }
 }
 
 impl<B: Backend> AnyBackend for Instance<B> {
-    unsafe fn prepare(&self, kind: OperationKind, request: &OperationRequest) -> Prepared {
-        // SAFETY: the caller vouches that the slices are readable. Ids that are not UTF-8 are
-        // left out: they only serve the log.
-        let (worker, session_id, trace) = unsafe {
-            (
-                request.worker.text().unwrap_or_default(),
-                request.session_id.text().unwrap_or_default(),
-                request.trace.text().unwrap_or_default(),
-            )
-        };
+    unsafe fn state(&self, kind: OperationKind, request: &OperationRequest) -> Arc<OperationState> {
         let name = match kind {
             OperationKind::Call => self
                 .tools
@@ -163,9 +162,17 @@ impl<B: Backend> AnyBackend for Instance<B> {
                 .map_or("call", |tool| tool.spec.name),
             other => other.name(),
         };
-        let ids = Ids::new(worker, session_id, trace, name);
-        let cancellation = CancellationToken::new();
-        let context = CallContext::new(request, ids.clone(), cancellation.clone());
+        // SAFETY: the caller vouches for the slices.
+        Arc::new(OperationState::new(unsafe { ids_of(request, name) }))
+    }
+
+    unsafe fn prepare(
+        &self,
+        kind: OperationKind,
+        request: &OperationRequest,
+        state: &Arc<OperationState>,
+    ) -> Work {
+        let context = CallContext::new(request, Arc::clone(state));
         // SAFETY: the caller vouches for the session and the slices.
         let (session, params, config) = unsafe {
             (
@@ -174,8 +181,12 @@ impl<B: Backend> AnyBackend for Instance<B> {
                 request.session_config.bytes(),
             )
         };
-        let info = |json: &[u8]| SessionInfo::new(ids.clone(), B::META.name, raw_object(json));
-        let work = match kind {
+        let info = |json: &[u8]| {
+            // SAFETY: the caller vouches for the slices.
+            let ids = unsafe { ids_of(request, kind.name()) };
+            SessionInfo::new(ids, B::META.name, raw_object(json))
+        };
+        match kind {
             OperationKind::Warmup => self.warmup(context),
             OperationKind::Shutdown => self.shutdown(context),
             OperationKind::Initialize => self.initialize(context, info(params)),
@@ -185,11 +196,6 @@ impl<B: Backend> AnyBackend for Instance<B> {
                 let info = without_handle.then(|| info(config));
                 self.call(request, context, session, info, params)
             }
-        };
-        Prepared {
-            work,
-            ids,
-            cancellation,
         }
     }
 
@@ -199,6 +205,23 @@ impl<B: Backend> AnyBackend for Instance<B> {
             drop(unsafe { Arc::from_raw(session.cast_const().cast::<SessionCell<B>>()) });
         }
     }
+}
+
+/// Who calls. Ids that are not UTF-8 are left out: they only serve the log.
+///
+/// # Safety
+///
+/// The request's slices must be readable.
+unsafe fn ids_of(request: &OperationRequest, name: &'static str) -> Ids {
+    // SAFETY: the caller vouches for it.
+    let (worker, session, trace) = unsafe {
+        (
+            request.worker.text().unwrap_or_default(),
+            request.session_id.text().unwrap_or_default(),
+            request.trace.text().unwrap_or_default(),
+        )
+    };
+    Ids::new(worker, session, trace, name)
 }
 
 fn handle_of<B: Backend>(cell: SessionCell<B>) -> *mut Opaque {

@@ -1,6 +1,9 @@
 //! Forwards what the plugin logs with `tracing` to the host, with worker, session and trace.
 
-use std::{fmt, sync::Once};
+use std::{
+    fmt,
+    sync::{Arc, Once},
+};
 
 use serde_json::{Map, Value};
 use tracing::{
@@ -12,7 +15,10 @@ use tracing::{
 use tracing_subscriber::{Layer, layer::Context, prelude::*, registry::LookupSpan};
 
 use super::{guard, host};
-use crate::abi::{LogRecord, Slice};
+use crate::{
+    abi::{LogRecord, Slice},
+    context::OperationState,
+};
 
 /// Makes the forwarder this library's subscriber. A test program may have set its own before: it stays.
 pub(crate) fn install() {
@@ -35,7 +41,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Forward {
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let mut fields = Fields {
+            // A span that goes to another task or thread takes its operation along.
+            operation: guard::current(),
+            ..Fields::default()
+        };
         attributes.record(&mut fields);
         if let Some(span) = context.span(id) {
             span.extensions_mut().insert(fields);
@@ -51,7 +61,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Forward {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let mut fields = Fields {
+            operation: guard::current(),
+            ..Fields::default()
+        };
         for span in context.event_scope(event).into_iter().flatten() {
             if let Some(outer) = span.extensions().get::<Fields>() {
                 fields.add_outer(outer);
@@ -68,20 +81,19 @@ fn send(metadata: &Metadata<'_>, fields: &Fields) {
     } else {
         Value::Object(fields.values.clone()).to_string()
     };
-    guard::with_current(|ids| {
-        let slice = |text: &str| Slice::new(text.as_bytes());
-        host::log(&LogRecord {
-            size: size_of::<LogRecord>(),
-            level: severity(*metadata.level()),
-            reserved: 0,
-            target: slice(metadata.target()),
-            message: slice(&fields.message),
-            fields: slice(&json),
-            worker: ids.map_or(Slice::EMPTY, |ids| slice(ids.worker())),
-            session: ids.map_or(Slice::EMPTY, |ids| slice(ids.session())),
-            trace: ids.map_or(Slice::EMPTY, |ids| slice(ids.trace())),
-            tool: ids.map_or(Slice::EMPTY, |ids| slice(ids.tool)),
-        });
+    let slice = |text: &str| Slice::new(text.as_bytes());
+    let ids = fields.operation.as_ref().map(|operation| &operation.ids);
+    host::log(&LogRecord {
+        size: size_of::<LogRecord>(),
+        level: severity(*metadata.level()),
+        reserved: 0,
+        target: slice(metadata.target()),
+        message: slice(&fields.message),
+        fields: slice(&json),
+        worker: ids.map_or(Slice::EMPTY, |ids| slice(ids.worker())),
+        session: ids.map_or(Slice::EMPTY, |ids| slice(ids.session())),
+        trace: ids.map_or(Slice::EMPTY, |ids| slice(ids.trace())),
+        tool: ids.map_or(Slice::EMPTY, |ids| slice(ids.tool())),
     });
 }
 
@@ -98,6 +110,8 @@ const fn severity(level: Level) -> u32 {
 
 #[derive(Default)]
 struct Fields {
+    /// On whose behalf.
+    operation: Option<Arc<OperationState>>,
     message: String,
     values: Map<String, Value>,
 }
@@ -105,6 +119,9 @@ struct Fields {
 impl Fields {
     /// Adds an enclosing span's fields; the inner ones win.
     fn add_outer(&mut self, outer: &Self) {
+        if self.operation.is_none() {
+            self.operation.clone_from(&outer.operation);
+        }
         for (key, value) in &outer.values {
             self.values
                 .entry(key.clone())

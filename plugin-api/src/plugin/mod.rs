@@ -14,5 +14,6 @@ mod registry;
 mod runtime;
 mod table;
 
+pub(crate) use operation::Work;
 pub use registry::{Registration, register};
 pub use table::entry;

@@ -9,20 +9,21 @@ use std::{
     mem::ManuallyDrop,
     pin::Pin,
     ptr,
+    sync::Arc,
     task::{Context, Poll, Waker},
+    thread,
 };
 
 use futures_util::future::BoxFuture;
-use tokio::task::AbortHandle;
-use tokio_util::sync::CancellationToken;
+use tokio::{runtime::Handle, task::AbortHandle};
 
 use super::{
-    guard::{guard, panicked},
+    guard::{guard_for, panicked},
     runtime,
 };
 use crate::{
     abi::{Completion, Opaque, Outcome, STATUS_CANCELLED},
-    context::Ids,
+    context::OperationState,
 };
 
 /// What an operation runs, and where.
@@ -32,49 +33,61 @@ pub(crate) enum Work {
     /// First on the caller's thread; on the runtime if it has to wait.
     Inline(BoxFuture<'static, Outcome>),
     /// On a thread that may block.
-    Blocking(Box<dyn FnOnce() -> Outcome + Send>),
+    Blocking(BlockingFunction),
+    /// Done already.
+    Ready(Outcome),
 }
 
+pub(crate) type BlockingFunction = Box<dyn FnOnce() -> Outcome + Send>;
+
 /// Starts `work`; returns the operation's handle, or null when it has completed already.
-pub(crate) fn start(
-    work: Work,
-    ids: Ids,
-    cancellation: CancellationToken,
-    completion: Completion,
-) -> *mut Opaque {
-    let finisher = Finisher::new(completion);
+pub(crate) fn start(work: Work, state: Arc<OperationState>, finisher: Finisher) -> *mut Opaque {
+    if let Work::Ready(outcome) = work {
+        finisher.finish(outcome);
+        return ptr::null_mut();
+    }
+    let runtime = match runtime::handle() {
+        Ok(runtime) => runtime,
+        Err(message) => {
+            finisher.finish(panicked(message));
+            return ptr::null_mut();
+        }
+    };
     let abort = match work {
         Work::Task(future) => {
-            let task = Running::new(future, ids, finisher);
-            runtime::handle().spawn(task).abort_handle()
+            let task = Running::new(future, Arc::clone(&state), finisher);
+            runtime.spawn(task).abort_handle()
         }
         Work::Inline(future) => {
-            let mut task = Running::new(future, ids, finisher);
-            let _runtime = runtime::handle().enter();
-            match Pin::new(&mut task).poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(()) => return ptr::null_mut(),
-                Poll::Pending => runtime::handle().spawn(task).abort_handle(),
+            let task = Running::new(future, Arc::clone(&state), finisher);
+            match start_here(task, runtime) {
+                Some(abort) => abort,
+                None => return ptr::null_mut(),
             }
         }
         Work::Blocking(function) => {
-            let task = move || {
-                let outcome = guard(Some(&ids), function).unwrap_or_else(panicked);
-                finisher.finish(outcome);
-            };
-            runtime::handle().spawn_blocking(task).abort_handle()
+            let job = BlockingJob::new(function, Arc::clone(&state), finisher);
+            runtime.spawn_blocking(|| job.run()).abort_handle()
         }
+        Work::Ready(_) => return ptr::null_mut(),
     };
-    let operation = Box::new(Operation {
-        abort,
-        cancellation,
-    });
-    Box::into_raw(operation).cast()
+    Box::into_raw(Box::new(Operation { abort, state })).cast()
+}
+
+/// Polls once on this thread; what has to wait goes on on the runtime, where the poll is repeated
+/// with a waker that wakes.
+fn start_here(mut task: Running, runtime: &Handle) -> Option<AbortHandle> {
+    let _inside = runtime.enter();
+    match Pin::new(&mut task).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(()) => None,
+        Poll::Pending => Some(runtime.spawn(task).abort_handle()),
+    }
 }
 
 /// What the host's handle of an operation points to.
 struct Operation {
     abort: AbortHandle,
-    cancellation: CancellationToken,
+    state: Arc<OperationState>,
 }
 
 /// Cancels the operation with this handle.
@@ -85,7 +98,7 @@ struct Operation {
 pub(crate) unsafe fn cancel(operation: *mut Opaque) {
     // SAFETY: the caller vouches that the box is still there.
     if let Some(operation) = unsafe { operation.cast::<Operation>().as_ref() } {
-        operation.cancellation.cancel();
+        operation.state.cancel();
         operation.abort.abort();
     }
 }
@@ -105,15 +118,19 @@ pub(crate) unsafe fn release(operation: *mut Opaque) {
 /// A future on its way to its completion; panics in it, and in its destructors, stop here.
 struct Running {
     future: Option<BoxFuture<'static, Outcome>>,
-    ids: Ids,
+    state: Option<Arc<OperationState>>,
     finisher: Option<Finisher>,
 }
 
 impl Running {
-    fn new(future: BoxFuture<'static, Outcome>, ids: Ids, finisher: Finisher) -> Self {
+    fn new(
+        future: BoxFuture<'static, Outcome>,
+        state: Arc<OperationState>,
+        finisher: Finisher,
+    ) -> Self {
         Self {
             future: Some(future),
-            ids,
+            state: Some(state),
             finisher: Some(finisher),
         }
     }
@@ -121,7 +138,7 @@ impl Running {
     /// Drops the future, and only then completes: with `outcome`, or with the panic of the drop.
     fn end(&mut self, outcome: Outcome) {
         let future = self.future.take();
-        let outcome = match guard(Some(&self.ids), || drop(future)) {
+        let outcome = match guard_for(&mut self.state, || drop(future)) {
             Ok(()) => outcome,
             Err(message) => panicked(message),
         };
@@ -139,7 +156,7 @@ impl Future for Running {
         let Some(future) = &mut this.future else {
             return Poll::Ready(());
         };
-        let outcome = match guard(Some(&this.ids), || future.as_mut().poll(context)) {
+        let outcome = match guard_for(&mut this.state, || future.as_mut().poll(context)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(outcome)) => outcome,
             Err(message) => panicked(message),
@@ -150,15 +167,60 @@ impl Future for Running {
 }
 
 impl Drop for Running {
-    /// Reached with a future only when the task was aborted.
+    /// Reached with a future only when the task was aborted, or could not be started.
     fn drop(&mut self) {
         if self.finisher.is_some() {
-            self.end(cancelled());
+            self.end(unfinished());
         }
     }
 }
 
-fn cancelled() -> Outcome {
+/// A blocking function on its way to its completion.
+struct BlockingJob {
+    function: Option<BlockingFunction>,
+    state: Option<Arc<OperationState>>,
+    finisher: Option<Finisher>,
+}
+
+impl BlockingJob {
+    fn new(function: BlockingFunction, state: Arc<OperationState>, finisher: Finisher) -> Self {
+        Self {
+            function: Some(function),
+            state: Some(state),
+            finisher: Some(finisher),
+        }
+    }
+
+    fn run(mut self) {
+        if let Some(function) = self.function.take() {
+            let outcome = guard_for(&mut self.state, function).unwrap_or_else(panicked);
+            self.finish(outcome);
+        }
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        if let Some(finisher) = self.finisher.take() {
+            finisher.finish(outcome);
+        }
+    }
+}
+
+impl Drop for BlockingJob {
+    /// Reached with a function only when the job was aborted before it ran, or could not be started.
+    fn drop(&mut self) {
+        if let Some(function) = self.function.take() {
+            let dropped = guard_for(&mut self.state, || drop(function));
+            let outcome = dropped.map_or_else(panicked, |()| unfinished());
+            self.finish(outcome);
+        }
+    }
+}
+
+/// The outcome of work that was dropped before it ended.
+fn unfinished() -> Outcome {
+    if thread::panicking() {
+        return panicked("the operation could not be started".to_owned());
+    }
     Outcome {
         status: STATUS_CANCELLED,
         code: 2002,
@@ -168,17 +230,17 @@ fn cancelled() -> Outcome {
 }
 
 /// The promise to complete exactly once: dropping it unused completes as cancelled.
-struct Finisher(Completion);
+pub(crate) struct Finisher(Completion);
 
 // SAFETY: the ABI allows the completion to be called from any thread; `user` is only handed back.
 unsafe impl Send for Finisher {}
 
 impl Finisher {
-    const fn new(completion: Completion) -> Self {
+    pub(crate) const fn new(completion: Completion) -> Self {
         Self(completion)
     }
 
-    fn finish(self, outcome: Outcome) {
+    pub(crate) fn finish(self, outcome: Outcome) {
         ManuallyDrop::new(self).call(outcome);
     }
 
@@ -193,6 +255,6 @@ impl Finisher {
 
 impl Drop for Finisher {
     fn drop(&mut self) {
-        self.call(cancelled());
+        self.call(unfinished());
     }
 }

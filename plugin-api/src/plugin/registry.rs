@@ -16,8 +16,10 @@ static REGISTRY: RwLock<Vec<Registration>> = RwLock::new(Vec::new());
 pub struct Registration {
     pub(crate) meta: &'static Meta,
     pub(crate) describe: fn() -> serde_json::Value,
-    pub(crate) create: fn(&[u8], &BackendEnv) -> Result<Box<dyn AnyBackend>>,
+    pub(crate) create: Create,
 }
+
+type Create = fn(&[u8], &BackendEnv) -> Result<Box<dyn AnyBackend>>;
 
 impl Registration {
     /// The registration of `B`.
@@ -35,7 +37,10 @@ impl Registration {
 pub fn register(registrations: &[Registration]) {
     let mut known = REGISTRY.write().unwrap_or_else(PoisonError::into_inner);
     for registration in registrations {
-        if !known.iter().any(|entry| entry.meta.class == registration.meta.class) {
+        if !known
+            .iter()
+            .any(|entry| entry.meta.class == registration.meta.class)
+        {
             known.push(*registration);
         }
     }
@@ -43,5 +48,8 @@ pub fn register(registrations: &[Registration]) {
 
 pub(crate) fn find(class: &str) -> Option<Registration> {
     let known = REGISTRY.read().unwrap_or_else(PoisonError::into_inner);
-    known.iter().find(|entry| entry.meta.class == class).copied()
+    known
+        .iter()
+        .find(|entry| entry.meta.class == class)
+        .copied()
 }

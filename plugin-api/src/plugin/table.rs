@@ -1,16 +1,14 @@
 //! The functions that cross: each guards against panics, and hands on to the instance behind its handle.
 #![expect(unsafe_code, reason = "these functions are the ABI")]
 
-use std::{mem::MaybeUninit, ptr};
-
-use tokio_util::sync::CancellationToken;
+use std::{mem::MaybeUninit, ptr, sync::Arc};
 
 use super::{
-    guard::{guard, panicked},
+    guard::{guard, guard_for, panicked},
     host,
     instance::{AnyBackend, OperationKind},
     log,
-    operation::{self, Work},
+    operation::{self, Finisher},
     registry,
 };
 use crate::{
@@ -18,7 +16,7 @@ use crate::{
         ABI_MAJOR, ABI_MINOR, Completion, CreateRequest, Host, Opaque, OperationRequest, Outcome,
         Plugin, Slice,
     },
-    context::{BackendEnv, Ids},
+    context::BackendEnv,
     error::{Error, Result},
     reply::{Reply, outcome_of},
 };
@@ -46,7 +44,7 @@ static TABLE: Plugin = Plugin {
 ///
 /// `host` must be null or point to a table that begins with its size.
 pub unsafe fn entry(host: *const Host) -> *const Plugin {
-    guard(None, || {
+    guard(|| {
         // SAFETY: the caller vouches for the pointer; `copy_sized` reads no further than the size.
         let Some(table) = (unsafe { copy_sized(host) }) else {
             return ptr::null();
@@ -81,13 +79,17 @@ pub(crate) unsafe fn copy_sized<T: Copy>(source: *const T) -> Option<T> {
     let mut copy = MaybeUninit::<T>::zeroed();
     // SAFETY: both sides have at least `size_of::<T>()` bytes, and the whole copy is written.
     unsafe {
-        ptr::copy_nonoverlapping(source.cast::<u8>(), copy.as_mut_ptr().cast(), size_of::<T>());
+        ptr::copy_nonoverlapping(
+            source.cast::<u8>(),
+            copy.as_mut_ptr().cast(),
+            size_of::<T>(),
+        );
         Some(copy.assume_init())
     }
 }
 
 unsafe extern "C" fn describe(class: Slice, outcome: *mut Outcome) {
-    let result = guard(None, || {
+    let result = guard(|| {
         // SAFETY: the host's slice is readable during the call.
         let class = unsafe { class.text() }?;
         Reply::new((registration(class)?.describe)())
@@ -97,7 +99,7 @@ unsafe extern "C" fn describe(class: Slice, outcome: *mut Outcome) {
 }
 
 unsafe extern "C" fn create(request: *const CreateRequest, outcome: *mut Outcome) -> *mut Opaque {
-    let result = guard(None, || {
+    let result = guard(|| {
         // SAFETY: the host passes a request whose slices are readable during the call.
         let (class, config, config_dir) = unsafe {
             let request = &*request;
@@ -155,30 +157,31 @@ operations! {
     call: Call,
 }
 
-/// Prepares and starts an operation; a panic while preparing completes it.
+/// Prepares and starts an operation; a panic on the way completes it.
 unsafe fn run(
     kind: OperationKind,
     backend: *mut Opaque,
     request: *const OperationRequest,
     completion: Completion,
 ) -> *mut Opaque {
-    let prepared = guard(None, || {
-        // SAFETY: `backend` is a live handle that `create` made, the request readable during the call.
-        unsafe { backend_of(backend).prepare(kind, &*request) }
+    let finisher = Finisher::new(completion);
+    // SAFETY: `backend` is a live handle that `create` made, the request readable during the call.
+    let (backend, request) = unsafe { (backend_of(backend), &*request) };
+    // SAFETY: so are its slices.
+    let state = unsafe { backend.state(kind, request) };
+    let mut current = Some(Arc::clone(&state));
+    let prepared = guard_for(&mut current, || {
+        // SAFETY: as above, and the session is null or a live handle of this backend.
+        unsafe { backend.prepare(kind, request, &state) }
     });
-    let started = guard(None, || match prepared {
-        Ok(prepared) => operation::start(
-            prepared.work,
-            prepared.ids,
-            prepared.cancellation,
-            completion,
-        ),
+    let started = match prepared {
+        Ok(work) => guard(|| operation::start(work, state, finisher)),
         Err(message) => {
-            let work = Work::Inline(Box::pin(async move { panicked(message) }));
-            operation::start(work, Ids::new("", "", "", ""), CancellationToken::new(), completion)
+            finisher.finish(panicked(message));
+            Ok(ptr::null_mut())
         }
-    });
-    // A panic while starting dropped the work, and with it completed the operation.
+    };
+    // A panic while starting dropped the work, and that completed the operation.
     started.unwrap_or(ptr::null_mut())
 }
 
@@ -189,22 +192,22 @@ unsafe fn backend_of<'a>(backend: *mut Opaque) -> &'a dyn AnyBackend {
 
 unsafe extern "C" fn cancel(operation: *mut Opaque) {
     // SAFETY: the host passes a handle that it has not released.
-    let _ = guard(None, || unsafe { operation::cancel(operation) });
+    let _ = guard(|| unsafe { operation::cancel(operation) });
 }
 
 unsafe extern "C" fn release_operation(operation: *mut Opaque) {
     // SAFETY: the host releases each handle once.
-    let _ = guard(None, || unsafe { operation::release(operation) });
+    let _ = guard(|| unsafe { operation::release(operation) });
 }
 
 unsafe extern "C" fn release_session(backend: *mut Opaque, session: *mut Opaque) {
     // SAFETY: the host releases each session once, before its backend.
-    let released = guard(None, || unsafe { backend_of(backend).release_session(session) });
+    let released = guard(|| unsafe { backend_of(backend).release_session(session) });
     warn_of(released);
 }
 
 unsafe extern "C" fn release_backend(backend: *mut Opaque) {
-    let released = guard(None, || {
+    let released = guard(|| {
         if !backend.is_null() {
             // SAFETY: the handle is the box that `create` leaked, and the host releases it once.
             drop(unsafe { Box::from_raw(backend.cast::<Box<dyn AnyBackend>>()) });
