@@ -17,7 +17,7 @@ use crate::{
     failure::{Failure, internal},
     flight::Flight,
     invoke::{answered, invoke},
-    plugin::LoadedPlugin,
+    plugin::{Kind, LoadedPlugin},
 };
 
 /// The first pause after a panic in shared state; it doubles with each further one.
@@ -25,17 +25,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The longest pause: an operator who mends the cause should not have to wait long.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// Which of its resources a backend has per session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Everything is shared: no sessions.
-    Shared,
-    /// A resource per session.
-    Session,
-    /// Something shared, and a part of it per session.
-    Hybrid,
-}
 
 /// How long a backend's functions may take, and how many sessions it may have.
 #[derive(Clone, Debug)]

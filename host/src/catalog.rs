@@ -10,8 +10,9 @@ use sandbox_protocol::{
 use serde_json::{json, value::RawValue};
 
 use crate::{
-    backend::{Backend, Kind},
+    backend::Backend,
     failure::Failure,
+    plugin::{self, Kind},
     schema::Checker,
 };
 
@@ -30,7 +31,7 @@ pub struct Tool {
     /// Runs without a session of the worker's.
     pub stateless: bool,
     /// Checks parameters for a plugin that does not do so itself.
-    pub checker: Option<Checker>,
+    pub checker: Option<Arc<Checker>>,
     /// What clients read about it.
     pub description: ToolDescription,
 }
@@ -139,15 +140,9 @@ fn tools_of(backend: &Arc<Backend>) -> Vec<(Box<str>, Tool)> {
     tools.collect()
 }
 
-fn entry(backend: &Arc<Backend>, tool: &crate::plugin::Tool, index: u32, name: &str) -> Tool {
+fn entry(backend: &Arc<Backend>, tool: &plugin::Tool, index: u32, name: &str) -> Tool {
     let stateless = backend.kind == Kind::Shared;
     let action = name.split_once(':').map_or(name, |(_, action)| action);
-    let checker = if backend.plugin.description.checks_params {
-        None
-    } else {
-        // The loader has compiled the same schema already, so it is one.
-        Checker::compile_raw(&tool.input_schema).ok()
-    };
     Tool {
         backend: Arc::clone(backend),
         index,
@@ -157,7 +152,7 @@ fn entry(backend: &Arc<Backend>, tool: &crate::plugin::Tool, index: u32, name: &
             .map_or(backend.limits.tool, Duration::from_secs_f64),
         hidden: tool.hidden || name != tool.name,
         stateless,
-        checker,
+        checker: tool.checker.clone(),
         description: ToolDescription {
             name: action.to_owned(),
             full_name: name.to_owned(),
@@ -171,7 +166,7 @@ fn entry(backend: &Arc<Backend>, tool: &crate::plugin::Tool, index: u32, name: &
 }
 
 /// The hints of a tool, under the names that MCP gave them.
-fn annotations(tool: &crate::plugin::Tool) -> Box<RawValue> {
+fn annotations(tool: &plugin::Tool) -> Box<RawValue> {
     let hints = json!({
         "title": tool.title,
         "readOnlyHint": tool.read_only,

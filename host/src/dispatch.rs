@@ -10,11 +10,12 @@ use sandbox_protocol::ErrorKind;
 use serde_json::value::RawValue;
 
 use crate::{
-    backend::{Kind, log_panic},
+    backend::log_panic,
     catalog::Tool,
     failure::Failure,
     gate::Pass,
     invoke::{answered, invoke},
+    plugin::Kind,
     sandbox::{Caller, Sandbox},
     sessions::{Lease, Session, WorkerKey},
 };

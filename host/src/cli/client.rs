@@ -15,6 +15,8 @@ mod sessions;
 mod status;
 mod tools;
 
+pub(super) use output::{print_json, talk};
+
 use clap::Subcommand;
 use std::process::ExitCode;
 
@@ -42,7 +44,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     Ok(match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::talk(&failure.to_string());
+            talk(&failure.to_string());
             failure.exit_code()
         }
     })

@@ -36,7 +36,7 @@ pub struct Location {
 }
 
 impl Location {
-    pub(super) fn new(source: &Arc<Source>, span: Range<usize>) -> Self {
+    pub(crate) fn new(source: &Arc<Source>, span: Range<usize>) -> Self {
         let (line, column) = source.line_and_column(span.start);
         Self {
             file: source.name.clone(),
@@ -69,7 +69,7 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    pub(super) fn new(
+    pub(crate) fn new(
         severity: Severity,
         pointer: impl Into<String>,
         message: impl Into<String>,
@@ -84,20 +84,20 @@ impl Diagnostic {
         }
     }
 
-    pub(super) fn error(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn error(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, pointer, message)
     }
 
-    pub(super) fn warning(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn warning(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, pointer, message)
     }
 
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    pub(super) fn at(mut self, location: Option<Location>) -> Self {
+    pub(crate) fn at(mut self, location: Option<Location>) -> Self {
         self.location = location;
         self
     }

@@ -15,10 +15,11 @@ use super::{
     session::Parts,
 };
 use crate::{
-    backend::{Backend, Kind, log_panic},
+    backend::{Backend, log_panic},
     failure::{Failure, internal},
     flight::Flight,
     invoke::{answered, invoke},
+    plugin::Kind,
 };
 
 /// The session that somebody wants.

@@ -17,7 +17,7 @@ pub(super) fn print(text: &str) -> io::Result<()> {
 /// # Errors
 ///
 /// As [`print`].
-pub(super) fn print_json(value: &impl Serialize) -> io::Result<()> {
+pub(in crate::cli) fn print_json(value: &impl Serialize) -> io::Result<()> {
     print(&serde_json::to_string_pretty(value)?)
 }
 
@@ -32,7 +32,7 @@ pub(super) fn print_bytes(bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Says something to the person at the terminal.
-pub(super) fn talk(text: &str) {
+pub(in crate::cli) fn talk(text: &str) {
     // There is nowhere left to complain about a closed stderr.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -1,0 +1,109 @@
+//! The command line: what can be typed after `sandbox`.
+//!
+//! Server commands live here, one file each; `client` holds those that talk to a running server.
+//! Data goes to stdout, talk to stderr.
+
+mod check;
+mod client;
+mod completions;
+mod config;
+mod plugin;
+mod serve;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::{
+    config::{Config, Diagnostic, Environment, Loaded, render},
+    instance,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  sandbox serve --config config.json          serve the tools of a configuration
+  sandbox check config.json                   say what is wrong with it, and change nothing
+  sandbox call bash:run command='echo hello'  call a tool of the running server
+  sandbox tools                               list its tools";
+
+/// A server that gives AI agents their tools.
+#[derive(Debug, Parser)]
+#[command(name = "sandbox", version, about, after_help = EXAMPLES, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the tools of a configuration until Ctrl-C
+    Serve(serve::ServeArgs),
+    /// Say what is wrong with a configuration; start nothing, change nothing
+    Check(check::CheckArgs),
+    /// Look at plugins
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
+    /// Look at configurations
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    #[command(flatten)]
+    Client(client::Command),
+    /// Write the completions for a shell to stdout
+    Completions(completions::CompletionsArgs),
+    /// Remove what a killed server left: started by `serve`, not by people
+    #[command(name = instance::REAP, hide = true)]
+    Reap {
+        /// The server's name
+        name: String,
+    },
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let command = Arguments::parse().command;
+    let result = match command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Plugin(command) => plugin::run(command),
+        Command::Config(command) => config::run(&command),
+        Command::Client(command) => block_on(client::run(command)),
+        Command::Completions(args) => {
+            completions::run(&args, &mut Arguments::command());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Reap { name } => {
+            instance::reap(&name);
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    result.unwrap_or_else(|error| {
+        client::talk(&format!("error: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build()?.block_on(work)
+}
+
+/// The configuration file that a command is given.
+#[derive(Debug, Clone, clap::Args)]
+struct ConfigFile {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "config.json")]
+    config: PathBuf,
+}
+
+/// Reads a configuration; what is wrong with it comes back as diagnostics, notes included.
+fn read(path: &std::path::Path, environment: &Environment) -> Result<Loaded, Vec<Diagnostic>> {
+    Config::load(path, environment).map_err(|error| error.diagnostics())
+}
+
+/// Says diagnostics on stderr, in colour when somebody looks.
+fn say(diagnostics: &[Diagnostic]) {
+    use std::io::IsTerminal;
+    if !diagnostics.is_empty() {
+        client::talk(render(diagnostics, std::io::stderr().is_terminal()).trim_end());
+    }
+}

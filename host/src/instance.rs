@@ -1,0 +1,184 @@
+//! What a server leaves behind when it is killed, and how that goes away.
+//!
+//! Every server has a name (process id and start time), a directory of its own, and both in its
+//! environment, which all that its plugins start inherits. While it lives, a second process, the
+//! *reaper*, waits for it to die; then it kills what still carries the name and removes the
+//! directory. A server that starts does the same for dead servers whose reaper died too.
+
+use std::{
+    env, fs,
+    io::{self, Read},
+    os::unix::{
+        fs::{DirBuilderExt, MetadataExt},
+        process::CommandExt,
+    },
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The environment variable that names the server that started a process.
+pub const INSTANCE: &str = "SANDBOX_INSTANCE";
+
+/// The environment variable that names the server's own directory.
+pub const RUNTIME_DIR: &str = "SANDBOX_RUNTIME_DIR";
+
+/// The hidden command that runs the reaper.
+pub const REAP: &str = "reap";
+
+/// A server's name, directory and reaper.
+pub struct Instance {
+    directory: PathBuf,
+    /// Closing this is what the reaper waits for; the system closes it whatever kills the server.
+    _lifeline: Option<ChildStdin>,
+    reaper: Option<Child>,
+}
+
+impl Instance {
+    /// Gives this process its name and directory, cleans up after dead servers, starts the reaper.
+    ///
+    /// The environment of a process that has threads cannot be changed safely, so the process
+    /// replaces itself by itself, with the two variables set: the same process id, a millisecond
+    /// later.
+    ///
+    /// # Errors
+    ///
+    /// When the directory or the reaper cannot be made.
+    pub fn enter() -> io::Result<Self> {
+        let name = name_of(std::process::id()).unwrap_or_default();
+        if env::var(INSTANCE).is_ok_and(|current| current == name) {
+            return Self::begin(&name);
+        }
+        let directory = base()?.join(&name);
+        let error = Command::new("/proc/self/exe")
+            .arg0(env::args_os().next().unwrap_or_else(|| "sandbox".into()))
+            .args(env::args_os().skip(1))
+            .env(INSTANCE, &name)
+            .env(RUNTIME_DIR, directory)
+            .exec();
+        Err(error)
+    }
+
+    fn begin(name: &str) -> io::Result<Self> {
+        sweep();
+        let directory = base()?.join(name);
+        fs::DirBuilder::new().mode(0o700).recursive(true).create(&directory)?;
+        let mut reaper = Command::new("/proc/self/exe")
+            .arg(REAP)
+            .arg(name)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .env_remove(INSTANCE)
+            .current_dir("/")
+            // Out of reach of a Ctrl-C or a kill that is meant for the server's group.
+            .process_group(0)
+            .spawn()?;
+        Ok(Self {
+            directory,
+            _lifeline: reaper.stdin.take(),
+            reaper: Some(reaper),
+        })
+    }
+
+    /// Removes everything; called when the server has stopped by itself.
+    pub fn leave(mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+        drop(self._lifeline.take());
+        if let Some(mut reaper) = self.reaper.take() {
+            let _ = reaper.wait();
+        }
+    }
+}
+
+/// The reaper: waits for its parent to go, then removes what the parent left.
+pub fn reap(name: &str) {
+    let mut nothing = [0];
+    while io::stdin().read(&mut nothing).is_ok_and(|read| read > 0) {}
+    remove(name);
+}
+
+/// Removes what dead servers of this user left.
+fn sweep() {
+    let entries = base().and_then(fs::read_dir).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    for name in names.filter(|name| is_dead(name)) {
+        tracing::warn!(server = name, "removing what a killed server left");
+        remove(&name);
+    }
+}
+
+/// Kills what carries the name, until nothing does, and removes the directory.
+fn remove(name: &str) {
+    // A process may start another between two looks; each look kills a generation.
+    for _ in 0..100 {
+        if kill_marked(name) == 0 {
+            break;
+        }
+    }
+    if let Ok(base) = base() {
+        let _ = fs::remove_dir_all(base.join(name));
+    }
+}
+
+fn kill_marked(name: &str) -> usize {
+    let marker = format!("{INSTANCE}={name}");
+    let own = std::process::id();
+    let mut killed = 0;
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|text| text.parse::<u32>().ok()) else {
+            continue;
+        };
+        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+        let marked = environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == marker.as_bytes());
+        if pid != own && marked && kill(pid) {
+            killed += 1;
+        }
+    }
+    killed
+}
+
+fn kill(pid: u32) -> bool {
+    i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
+}
+
+/// Whether `name` is a server's that does not live any more.
+fn is_dead(name: &str) -> bool {
+    let Some((pid, _)) = name.split_once('-') else {
+        return false;
+    };
+    pid.parse()
+        .is_ok_and(|pid| name_of(pid).is_none_or(|living| living != name))
+}
+
+/// Process id and start time: together they never come again while the machine is up.
+fn name_of(pid: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The program's name stands in parentheses and may hold anything; the start time is the
+    // 20th field after it.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let start = fields.split(' ').nth(19)?;
+    Some(format!("{pid}-{start}"))
+}
+
+/// Where servers of this user have their directories. It must be this user's own.
+fn base() -> io::Result<PathBuf> {
+    let user = rustix::process::getuid().as_raw();
+    let base = env::temp_dir().join(format!("sandbox-{user}"));
+    fs::DirBuilder::new().mode(0o700).recursive(true).create(&base)?;
+    if is_own(&base, user) {
+        return Ok(base);
+    }
+    let message = format!("{} belongs to somebody else; remove it", base.display());
+    Err(io::Error::other(message))
+}
+
+fn is_own(path: &Path, user: u32) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir() && meta.uid() == user)
+}

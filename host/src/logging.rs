@@ -1,0 +1,92 @@
+//! The log: what the host and its plugins say, on stderr, as text or as JSON, one line each.
+
+use std::{
+    io::{self, IsTerminal},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use sandbox_plugin_api::host::{LogEntry, LogSink};
+use tracing::{Level, level_filters::LevelFilter};
+use tracing_subscriber::{Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// The most verbose level that is written, as the ABI numbers it; read by plugins at every record.
+static LEVEL: AtomicU32 = AtomicU32::new(3);
+
+/// Starts the log. A program that has one already (a test) keeps it.
+pub fn start(level: LevelFilter, format: Format) {
+    LEVEL.store(severity(level), Ordering::Relaxed);
+    // Below debug the libraries would bury what this server and its plugins say.
+    let libraries = level.min(LevelFilter::INFO);
+    let filter = Targets::new()
+        .with_default(libraries)
+        .with_target("sandbox", level)
+        .with_target("plugin", level);
+    let layer = fmt::layer().with_writer(io::stderr);
+    let layer = match format {
+        Format::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
+        Format::Json => layer.json().flatten_event(true).boxed(),
+    };
+    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+}
+
+/// Puts what plugins log into the host's log.
+pub struct PluginLog;
+
+impl LogSink for PluginLog {
+    fn level(&self) -> u32 {
+        LEVEL.load(Ordering::Relaxed)
+    }
+
+    fn write(&self, entry: &LogEntry<'_>) {
+        // An event's level is part of its call site, so each level has one.
+        macro_rules! event {
+            ($level:expr) => {
+                tracing::event!(
+                    target: "plugin",
+                    $level,
+                    from = entry.target,
+                    tool = some(entry.tool),
+                    worker = some(entry.worker),
+                    session = some(entry.session),
+                    trace_id = some(entry.trace),
+                    fields = some(entry.fields),
+                    "{}",
+                    entry.message
+                )
+            };
+        }
+        match entry.level {
+            0 | 1 => event!(Level::ERROR),
+            2 => event!(Level::WARN),
+            3 => event!(Level::INFO),
+            4 => event!(Level::DEBUG),
+            _ => event!(Level::TRACE),
+        }
+    }
+}
+
+fn some(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// The filter's level as the ABI numbers it.
+fn severity(level: LevelFilter) -> u32 {
+    match level.into_level() {
+        None => 0,
+        Some(Level::ERROR) => 1,
+        Some(Level::WARN) => 2,
+        Some(Level::INFO) => 3,
+        Some(Level::DEBUG) => 4,
+        Some(Level::TRACE) => 5,
+    }
+}
