@@ -15,7 +15,7 @@ mod sessions;
 mod status;
 mod tools;
 
-pub(super) use output::{print_json, talk};
+pub(super) use output::{print, print_json, table, talk};
 
 use clap::Subcommand;
 use std::process::ExitCode;

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Write};
 /// # Errors
 ///
 /// When stdout cannot be written for another reason, such as a full disk.
-pub(super) fn print(text: &str) -> io::Result<()> {
+pub(in crate::cli) fn print(text: &str) -> io::Result<()> {
     tolerate_closed_pipe(write_line(&mut io::stdout().lock(), text))
 }
 
@@ -56,7 +56,7 @@ fn tolerate_closed_pipe(written: io::Result<()>) -> io::Result<()> {
 }
 
 /// Lines up the columns of rows; the last column is as wide as it likes.
-pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
+pub(in crate::cli) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         rows.iter()
             .map(|row| row[column].chars().count())

@@ -1,0 +1,149 @@
+//! Looks for the library that a `backend_class` means, and inspects what it finds.
+//! Owns the choice of the file; runs nothing of it.
+
+use std::{path::Path, sync::Arc};
+
+use super::{
+    class::{BackendClass, Library, file_name},
+    error::{LoadError, LoadFailure},
+    inspect::{DeclaredBackend, Inspection, read},
+    search::{Finding, Looked, Origin, SearchPath, Trace},
+};
+
+/// A library that may be loaded, and which of its backends is meant.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What the file says about itself.
+    pub inspection: Arc<Inspection>,
+    /// The backend that is meant.
+    pub backend: DeclaredBackend,
+    /// Where was looked, the files that were passed over included.
+    pub trace: Trace,
+    pub(super) bytes: Arc<Vec<u8>>,
+}
+
+/// Finds the library that `backend_class` means; relative paths start at `base`.
+///
+/// A file with faults is passed over when a later place has a good one: the trace tells.
+///
+/// # Errors
+///
+/// When there is no file, when every file has faults, and when the library has no such class.
+pub fn find(
+    backend_class: &str,
+    search: &SearchPath,
+    base: &Path,
+    sha256: Option<&str>,
+) -> Result<Found, LoadError> {
+    let failed = |failure, trace| LoadError::new(backend_class, trace, failure);
+    let class = BackendClass::parse(backend_class)
+        .map_err(|syntax| failed(LoadFailure::Syntax(syntax), Trace::default()))?;
+    let (trace, good) = look(&class, search, base, sha256);
+    let Some((inspection, bytes)) = good else {
+        let failure = if trace.found_any() {
+            LoadFailure::Refused
+        } else {
+            LoadFailure::NotFound {
+                file: wanted(&class),
+                alike: alike(&class, search),
+            }
+        };
+        return Err(failed(failure, trace));
+    };
+    let declared = inspection.manifest.as_ref().map(|manifest| &*manifest.backends);
+    match class.choose(declared.unwrap_or_default()) {
+        Ok(backend) => Ok(Found {
+            backend: backend.clone(),
+            inspection,
+            trace,
+            bytes,
+        }),
+        Err(failure) => Err(failed(failure, trace)),
+    }
+}
+
+type Good = (Arc<Inspection>, Arc<Vec<u8>>);
+
+/// Looks at the places in order, up to the first good file.
+fn look(
+    class: &BackendClass,
+    search: &SearchPath,
+    base: &Path,
+    sha256: Option<&str>,
+) -> (Trace, Option<Good>) {
+    let mut trace = Trace::default();
+    let mut add = |origin, place: Option<&Path>, found| {
+        trace.0.push(Looked {
+            origin,
+            place: place.map(Path::to_owned),
+            found,
+        });
+    };
+    let name = match &class.library {
+        Library::Path(path) => {
+            let file = base.join(path);
+            let (found, good) = look_at(&file, sha256);
+            add(Origin::Written, Some(&file), found);
+            return (trace, good);
+        }
+        Library::Name(name) => file_name(name),
+    };
+    for (origin, folder) in search.places() {
+        let Some(folder) = folder else {
+            add(origin, None, Finding::NotSet);
+            continue;
+        };
+        if folder.is_relative() {
+            add(origin, Some(folder), Finding::Relative);
+        } else if !folder.is_dir() {
+            add(origin, Some(folder), Finding::NoFolder);
+        } else {
+            let file = folder.join(&name);
+            let (found, good) = look_at(&file, sha256);
+            add(origin, Some(&file), found);
+            if good.is_some() {
+                return (trace, good);
+            }
+        }
+    }
+    (trace, None)
+}
+
+fn look_at(file: &Path, sha256: Option<&str>) -> (Finding, Option<Good>) {
+    let (inspection, bytes) = match read(file, sha256) {
+        Ok((inspection, bytes)) => (Arc::new(inspection), bytes),
+        Err(error) => return (Finding::of_error(&error), None),
+    };
+    if inspection.faults.is_empty() {
+        (Finding::Good(Arc::clone(&inspection)), Some((inspection, Arc::new(bytes))))
+    } else {
+        (Finding::Refused(inspection), None)
+    }
+}
+
+fn wanted(class: &BackendClass) -> String {
+    match &class.library {
+        Library::Path(path) => path.display().to_string(),
+        Library::Name(name) => file_name(name),
+    }
+}
+
+/// The library in the search path whose name is nearest to the one that is not there.
+fn alike(class: &BackendClass, search: &SearchPath) -> Option<String> {
+    let Library::Name(name) = &class.library else {
+        return None;
+    };
+    let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let folders = search.places().filter_map(|(_, folder)| folder);
+    let known: Vec<String> = folders
+        .filter(|folder| folder.is_absolute())
+        .filter_map(|folder| folder.read_dir().ok())
+        .flat_map(|entries| entries.filter_map(Result::ok))
+        .filter_map(|entry| {
+            let file = entry.file_name().into_string().ok()?;
+            let name = file.strip_prefix(prefix)?.strip_suffix(suffix)?;
+            Some(name.to_owned())
+        })
+        .collect();
+    crate::schema::nearest(name, known.iter().map(String::as_str)).map(ToOwned::to_owned)
+}

@@ -1,0 +1,131 @@
+//! Reads what a library says about itself, before any of it runs: `dlopen` runs constructors, so
+//! whatever can be checked is checked here, from the bytes of the file.
+//!
+//! Owns the facts and the faults of one file; all faults are found at once. Knows nothing of where
+//! files are looked for, and loads nothing.
+
+mod binary;
+mod dependencies;
+mod elf;
+mod fault;
+mod manifest;
+
+use std::{
+    fmt::Write,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+pub use dependencies::Dependency;
+pub use fault::{Fault, Warning};
+pub use manifest::{AbiVersion, DeclaredBackend, Manifest};
+
+/// No plugin is as large; what is, is not read into memory.
+const LARGEST: u64 = 2 << 30;
+
+/// What a file says about itself.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Inspection {
+    /// The file.
+    pub file: PathBuf,
+    /// Its size in bytes.
+    pub size: usize,
+    /// Its digest, in lower-case hexadecimal.
+    pub sha256: String,
+    /// Its format: `elf`, `macho`, `pe`, …
+    pub format: Option<String>,
+    /// The processor it is built for.
+    pub architecture: Option<String>,
+    /// The ABI it is built for.
+    pub abi: Option<AbiVersion>,
+    /// The doors it has.
+    pub doors: Doors,
+    /// Its manifest.
+    pub manifest: Option<Manifest>,
+    /// The newest version of glibc that it needs.
+    pub glibc: Option<String>,
+    /// The libraries that it needs.
+    pub libraries: Vec<Dependency>,
+    /// Why it cannot be loaded.
+    pub faults: Vec<Fault>,
+    /// What may go wrong with it.
+    pub warnings: Vec<Warning>,
+}
+
+/// How a plugin can be entered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Doors {
+    /// The symbol that every plugin has.
+    pub c: bool,
+    /// The root module of plugins in Rust, with the check of their layout.
+    pub rust: bool,
+}
+
+/// Reads a file once, and inspects what was read.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub(super) fn read(file: &Path, sha256: Option<&str>) -> io::Result<(Inspection, Vec<u8>)> {
+    let mut opened = File::open(file)?;
+    let metadata = opened.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    if metadata.len() > LARGEST {
+        return Err(io::Error::other("it is larger than 2 GiB"));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
+    // The limit holds even when the file grows meanwhile.
+    Read::by_ref(&mut opened).take(LARGEST).read_to_end(&mut bytes)?;
+    let mut inspection = inspect(file, &bytes, sha256);
+    if others_may_write(&metadata) {
+        inspection.warnings.push(Warning::OthersMayWrite);
+    }
+    Ok((inspection, bytes))
+}
+
+/// Inspects these bytes as the library `file`, which they were read from.
+pub fn inspect(file: &Path, bytes: &[u8], sha256: Option<&str>) -> Inspection {
+    let mut inspection = Inspection {
+        file: file.to_owned(),
+        size: bytes.len(),
+        sha256: digest(bytes),
+        ..Inspection::default()
+    };
+    if let Some(expected) = sha256.filter(|expected| !expected.eq_ignore_ascii_case(&inspection.sha256)) {
+        inspection.faults.push(Fault::OtherDigest {
+            expected: expected.to_owned(),
+            found: inspection.sha256.clone(),
+        });
+    }
+    if let Err(fault) = binary::inspect(&mut inspection, bytes) {
+        inspection.faults.push(fault);
+    }
+    inspection
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// Who may write a library decides what the server runs.
+#[cfg(unix)]
+fn others_may_write(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    metadata.mode() & 0o002 != 0
+}
+
+#[cfg(not(unix))]
+fn others_may_write(_metadata: &std::fs::Metadata) -> bool {
+    false
+}
