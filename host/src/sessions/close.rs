@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use sandbox_plugin_api::host::{Function, Request, SessionHandle};
 use sandbox_protocol::ErrorKind;
 use tokio::time::timeout;
@@ -83,38 +83,49 @@ impl Sessions {
 
     /// Ends all sessions of a worker; says how many.
     pub async fn disconnect(self: &Arc<Self>, key: &WorkerKey<'_>) -> usize {
-        let types = self.map.types(key);
-        let ended = stream::iter(types)
-            .map(|name| async move { self.destroy(key, &name).await.is_ok() })
-            .buffer_unordered(AT_ONCE);
-        ended.filter(|ended| std::future::ready(*ended)).count().await
+        let key = key.clone().into_owned();
+        let types = self.map.types(&key).into_iter();
+        let slots = types.map(|name| (key.clone(), name)).collect();
+        self.end_slots(slots, self.bounds.grace).await
     }
 
     /// Ends every session there is; says how many.
     pub async fn close_all(self: &Arc<Self>, grace: Duration) -> usize {
-        let ended = stream::iter(self.map.all())
-            .map(|(key, name)| async move {
-                match self.map.find(&key, &name) {
-                    Some(Slot::Active(session)) => {
-                        self.close(&key, &session, grace).wait().await;
-                        1
-                    }
-                    Some(Slot::Closing(flight)) => {
-                        flight.wait().await;
-                        0
-                    }
-                    Some(Slot::Creating(flight)) => match flight.wait().await {
-                        Some(Ok(session)) => {
-                            self.close(&key, &session, grace).wait().await;
-                            1
-                        }
-                        _ => 0,
-                    },
-                    None => 0,
-                }
-            })
-            .buffer_unordered(AT_ONCE);
-        ended.fold(0, |sum, one| std::future::ready(sum + one)).await
+        self.end_slots(self.map.all(), grace).await
+    }
+
+    async fn end_slots(
+        self: &Arc<Self>,
+        slots: Vec<(WorkerKey<'static>, Arc<str>)>,
+        grace: Duration,
+    ) -> usize {
+        let slots = slots.into_iter();
+        let ending = slots.map(|(key, name)| Arc::clone(self).end_slot(key, name, grace).boxed());
+        let ended = stream::iter(ending.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
+        ended.filter(|ended| std::future::ready(*ended)).count().await
+    }
+
+    /// Ends what is in one slot, whatever it is; whether this ended a session.
+    async fn end_slot(
+        self: Arc<Self>,
+        key: WorkerKey<'static>,
+        name: Arc<str>,
+        grace: Duration,
+    ) -> bool {
+        let session = match self.map.find(&key, &name) {
+            None => return false,
+            Some(Slot::Closing(flight)) => {
+                flight.wait().await;
+                return false;
+            }
+            Some(Slot::Active(session)) => session,
+            Some(Slot::Creating(flight)) => match flight.wait().await {
+                Some(Ok(session)) => session,
+                _ => return false,
+            },
+        };
+        self.close(&key, &session, grace).wait().await;
+        true
     }
 }
 

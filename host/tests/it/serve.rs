@@ -1,0 +1,128 @@
+//! The life of `sandbox serve`: start, stop in order, and what is left after it was killed.
+
+use std::{path::Path, process::Stdio, time::{Duration, Instant}};
+
+use rustix::process::Signal;
+use sandbox_client::protocol::request::Shutdown;
+use serde_json::json;
+
+use crate::{
+    engine::lines,
+    server::{Server, command, session},
+};
+
+/// A shell without isolation, so that what it starts could outlive it.
+fn bash() -> serde_json::Value {
+    json!({ "bash": { "backend_class": "bash", "config": { "sandbox": "off" } } })
+}
+
+fn counter() -> serde_json::Value {
+    json!({ "counter": { "backend_class": "counter", "config": { "journal": "journal" } } })
+}
+
+/// Waits until `gone` is true, as long as a loaded machine may need.
+fn until(what: &str, mut gone: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !gone() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn is_running(pid: &str) -> bool {
+    // A zombie has ended; only its parent has not looked yet.
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_stops_the_server_in_order() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = Server::start(&counter());
+        let client = server.client("w");
+        client.wait_until_ready(Duration::from_secs(10)).await.unwrap();
+        let counted = client.execute("counter:add", &json!({}), None).await.unwrap();
+        assert_eq!(counted.code.0, 0, "{counted:?}");
+        client.create_session(session("counter")).await.unwrap();
+        let runtime_dir = server.runtime_dir();
+        assert!(runtime_dir.is_dir());
+        server.signal(signal);
+        assert!(server.ended().success());
+        let journal = lines(&server.directory.path().join("journal"));
+        assert_eq!(journal.iter().filter(|line| line.starts_with("cleanup")).count(), 2, "{journal:?}");
+        assert!(!runtime_dir.exists());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_does_not_wait() {
+    let mut server = Server::start_with(json!({ "grace_period": 60 }), &counter());
+    let client = server.client("w");
+    let call = tokio::spawn(async move { client.execute("counter:add", &json!({ "ms": 60_000 }), None).await });
+    let journal = server.directory.path().join("journal");
+    until("the call", || !lines(&journal).is_empty());
+    server.signal(Signal::TERM);
+    server.wait_for("stopping; again to stop at once");
+    server.signal(Signal::TERM);
+    assert!(server.ended().success());
+    let _ = call.await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shutdown_route_stops_the_server() {
+    let mut server = Server::start(&counter());
+    let client = server.client("w");
+    client.create_session(session("counter")).await.unwrap();
+    let answer = client.shutdown(&Shutdown::default()).await.unwrap();
+    assert_eq!(answer.sessions_cleaned, 1);
+    assert!(server.ended().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_survives_a_server_that_is_killed() {
+    let mut server = Server::start(&bash());
+    let client = server.client("w");
+    client.create_session(session("bash")).await.unwrap();
+    let command = "setsid sleep 10000 >/dev/null 2>&1 & echo $! $$";
+    let answer = client.execute("bash:run", &json!({ "command": command }), None).await.unwrap();
+    let stdout = answer.data["stdout"].as_str().unwrap_or_else(|| panic!("{answer:?}"));
+    let pids: Vec<String> = stdout.split_whitespace().map(str::to_owned).collect();
+    assert!(pids.len() == 2 && pids.iter().all(|pid| is_running(pid)), "{pids:?}");
+    let runtime_dir = server.runtime_dir();
+    server.signal(Signal::KILL);
+    server.ended();
+    until("the processes to die", || !pids.iter().any(|pid| is_running(pid)));
+    until("the directory to go", || !runtime_dir.exists());
+}
+
+#[test]
+fn a_taken_port_is_explained() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let output = serve(directory.path(), &["--port", &port]);
+    assert!(output.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{output}");
+    assert!(output.contains("--port 0"), "{output}");
+}
+
+#[test]
+fn another_address_needs_keys_or_a_word() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = serve(directory.path(), &["--host", "0.0.0.0", "--port", "0"]);
+    assert!(output.contains("--insecure"), "{output}");
+}
+
+/// Runs `serve` with an empty configuration; it must fail. What it says.
+fn serve(directory: &Path, args: &[&str]) -> String {
+    let config = directory.join("config.json");
+    std::fs::write(&config, "{}").unwrap();
+    let output = command()
+        .args(["serve", "--config"])
+        .arg(config)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
