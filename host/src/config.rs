@@ -31,6 +31,7 @@ pub use document::{Document, Source};
 pub use environment::Environment;
 pub use keys::ApiKey;
 pub use load::{ConfigError, Loaded};
+pub use masking::mask_secrets;
 pub use publish::{json_schema, json_schema_with_plugins};
 pub use refused::rows as refused_keys;
 pub use settings::{Config, Origins, RateLimit, Resource, Security, Server};

@@ -13,6 +13,7 @@ pub mod dispatch;
 pub mod failure;
 pub mod flight;
 pub mod gate;
+pub mod http;
 pub mod instance;
 pub mod invoke;
 pub mod logging;

@@ -72,6 +72,41 @@ fn mask(value: &mut Value, at: &str, document: &Document) {
     }
 }
 
+/// Masks the secrets of a file that was read as it stands, such as one that a client asked for.
+///
+/// A placeholder without a default only names a secret, and stays.
+pub fn mask_secrets(value: &mut Value) {
+    mask_below(value, "");
+}
+
+fn mask_below(value: &mut Value, at: &str) {
+    match value {
+        Value::String(text) => {
+            if hides_a_secret(at) && !is_placeholder(text) {
+                MASK.clone_into(text);
+            } else if let Some(masked) = without_credentials(text) {
+                *text = masked;
+            }
+        }
+        Value::Array(elements) => {
+            for (index, element) in elements.iter_mut().enumerate() {
+                mask_below(element, &child(at, index.to_string()));
+            }
+        }
+        Value::Object(members) => {
+            for (key, member) in members {
+                mask_below(member, &child(at, key));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_placeholder(text: &str) -> bool {
+    let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+}
+
 /// The part of the pointer after section and entry: an entry may be called `keyboard`.
 fn within_section(pointer: &str) -> &str {
     pointer.splitn(4, '/').nth(3).unwrap_or_default()
@@ -102,6 +137,23 @@ mod tests {
         }
         for plain in ["/model", "/key_file", "/port"] {
             assert!(!names_a_secret(plain), "{plain}");
+        }
+    }
+
+    #[test]
+    fn secrets_of_a_file_as_it_stands() {
+        let mut value = serde_json::json!({
+            "auth": {"api_key": "abc", "keys": [{"name": "ops", "key": "def"}, {"key": "${KEY}"}]},
+            "password": "${PW:-fallback}", "tokens": ["t"], "max_tokens": 5,
+            "monkey": {"name": "Jack"}, "db": "postgres://me:pw@db/x", "path": "/etc",
+        });
+        mask_secrets(&mut value);
+        let text = value.to_string();
+        for secret in ["abc", "def", "fallback", "\"t\"", "pw@"] {
+            assert!(!text.contains(secret), "{secret} is in {text}");
+        }
+        for plain in ["ops", "${KEY}", "Jack", "/etc", "5"] {
+            assert!(text.contains(plain), "{plain} is not in {text}");
         }
     }
 

@@ -1,0 +1,140 @@
+//! A request whose body has been read: what every route with a body begins from.
+
+use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Instant};
+
+use axum::{
+    extract::{FromRequest, Request},
+    response::Response,
+};
+use bytes::Bytes;
+use http::{HeaderMap, request::Parts};
+use sandbox_protocol::{
+    ErrorKind, TraceId, WorkerId,
+    request::{BadRequest, MAX_DEPTH},
+    splice::CallMeta,
+};
+use serde_json::json;
+
+use super::{
+    answer::{header, refusal},
+    body,
+    front::Served,
+};
+use crate::{failure::Failure, sandbox::Caller};
+
+/// The header with the worker's name, for bodies without one.
+const X_WORKER_ID: &str = "x-worker-id";
+
+/// The header of W3C trace context.
+const TRACEPARENT: &str = "traceparent";
+
+/// Who asks, and from where.
+#[derive(Clone, Debug)]
+pub(super) struct Visitor {
+    pub(super) caller: Caller,
+    pub(super) peer: SocketAddr,
+}
+
+/// A request with its body.
+pub(super) struct Asked {
+    pub(super) visitor: Visitor,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) started: Instant,
+}
+
+impl FromRequest<Arc<Served>> for Asked {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, served: &Arc<Served>) -> Result<Self, Response> {
+        let started = Instant::now();
+        let (mut head, body) = request.into_parts();
+        let visitor = visitor(&mut head);
+        let limits = &served.sandbox.config.server.limits;
+        let read = body::read(body, &head.headers, limits).await;
+        let checked = read.and_then(|body| {
+            check_depth(&body, limits.max_json_depth)?;
+            Ok(body)
+        });
+        match (visitor, checked) {
+            (Some(visitor), Ok(body)) => Ok(Self {
+                visitor,
+                headers: head.headers,
+                body,
+                started,
+            }),
+            (_, Err(failure)) => Err(refused(&failure, &head.headers, started)),
+            (None, Ok(_)) => Err(refused(&crate::failure::internal(), &head.headers, started)),
+        }
+    }
+}
+
+fn visitor(head: &mut Parts) -> Option<Visitor> {
+    head.extensions.remove()
+}
+
+impl Asked {
+    /// The trace of the request, given what its body says.
+    pub(super) fn trace<'a>(&'a self, given: Option<Cow<'a, str>>) -> TraceId<'a> {
+        TraceId::choose(header(&self.headers, TRACEPARENT), given)
+    }
+
+    /// The worker, given what the body says.
+    pub(super) fn worker<'a>(&'a self, given: Option<&'a str>) -> Result<&'a str, Failure> {
+        WorkerId::choose(given, header(&self.headers, X_WORKER_ID))
+            .map_err(|error| Failure::new(ErrorKind::Parameter, error.to_string()))
+    }
+
+    /// The answer when nothing is known but what went wrong.
+    pub(super) fn refused(&self, failure: &Failure) -> Response {
+        refused(failure, &self.headers, self.started)
+    }
+}
+
+/// The answer to a request of which only the head was read.
+pub(super) fn refused(failure: &Failure, headers: &HeaderMap, started: Instant) -> Response {
+    let trace = TraceId::choose(header(headers, TRACEPARENT), None);
+    let meta = CallMeta {
+        elapsed: started.elapsed(),
+        trace_id: trace.as_str(),
+        ..CallMeta::default()
+    };
+    refusal(failure, &meta)
+}
+
+/// A body that does not fit.
+pub(super) fn bad(request: &BadRequest) -> Failure {
+    let failure = Failure::new(ErrorKind::Parameter, request.to_string());
+    match request.field() {
+        Some(field) => failure.with_data(json!({ "field": field })),
+        None => failure,
+    }
+}
+
+/// Holds a limit that is lower than the one that is kept everywhere.
+fn check_depth(body: &[u8], limit: usize) -> Result<(), Failure> {
+    if limit >= MAX_DEPTH || depth(body) <= limit {
+        return Ok(());
+    }
+    let message = format!("the body is nested deeper than {limit} levels");
+    Err(Failure::new(ErrorKind::Parameter, message))
+}
+
+/// How deep arrays and objects nest, in text that may not even be JSON: then any answer will do.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_text) = (0_usize, 0, false);
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if in_text => _ = bytes.next(),
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}

@@ -1,0 +1,153 @@
+//! Reads the body of a request: once, within its limits of size and time.
+
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _};
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body_util::BodyExt;
+use sandbox_protocol::ErrorKind;
+use tokio::time::{Instant, timeout_at};
+
+use super::discard::discard;
+use crate::{config::Limits, failure::Failure};
+
+/// The slowest sender that is waited for, in bytes a second, after the time of a head: below
+/// the slowest mobile network.
+const SLOWEST: u64 = 4 * 1024;
+
+/// The most that is set aside on a client's word that it will send so much.
+const MAX_TRUST: u64 = 1024 * 1024;
+
+/// Reads all of `body`.
+pub(super) async fn read(
+    mut body: Body,
+    headers: &HeaderMap,
+    limits: &Limits,
+) -> Result<Bytes, Failure> {
+    let announced = body.size_hint();
+    if announced.lower() > limits.max_body_bytes {
+        discard(body, headers);
+        return Err(too_large(limits));
+    }
+    let mut reader = Reader::new(limits);
+    let Some(first) = reader.part(&mut body).await? else {
+        return Ok(Bytes::new());
+    };
+    if body.is_end_stream() {
+        // The usual case: one part, which is not copied.
+        return if reader.is_too_much() {
+            Err(too_large(limits))
+        } else {
+            Ok(first)
+        };
+    }
+    let room = announced
+        .lower()
+        .clamp(first.len() as u64, MAX_TRUST.max(first.len() as u64));
+    let mut whole = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
+    whole.extend_from_slice(&first);
+    while let Some(part) = reader.part(&mut body).await? {
+        if reader.is_too_much() {
+            drop(whole);
+            discard(body, headers);
+            return Err(too_large(limits));
+        }
+        whole.extend_from_slice(&part);
+    }
+    Ok(whole.into())
+}
+
+struct Reader<'a> {
+    limits: &'a Limits,
+    start: Instant,
+    taken: u64,
+}
+
+impl<'a> Reader<'a> {
+    fn new(limits: &'a Limits) -> Self {
+        Self {
+            limits,
+            start: Instant::now(),
+            taken: 0,
+        }
+    }
+
+    /// The next part of the body.
+    async fn part(&mut self, body: &mut Body) -> Result<Option<Bytes>, Failure> {
+        let allowed = self.limits.header_timeout + Duration::from_secs(self.taken / SLOWEST);
+        loop {
+            let Ok(frame) = timeout_at(self.start + allowed, body.frame()).await else {
+                return Err(wrong("the body did not arrive in time"));
+            };
+            let Some(frame) = frame else {
+                return Ok(None);
+            };
+            let frame = frame.map_err(|_| wrong("the body broke off"))?;
+            // What is not data is a trailer, which nothing here has a use for.
+            if let Ok(part) = frame.into_data() {
+                self.taken += part.len() as u64;
+                return Ok(Some(part));
+            }
+        }
+    }
+
+    fn is_too_much(&self) -> bool {
+        self.taken > self.limits.max_body_bytes
+    }
+}
+
+fn wrong(what: &str) -> Failure {
+    Failure::new(ErrorKind::Parameter, what)
+}
+
+fn too_large(limits: &Limits) -> Failure {
+    Failure::new(
+        ErrorKind::BodyTooLarge,
+        format!("the body is larger than {} bytes", limits.max_body_bytes),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+
+    fn limits() -> Limits {
+        Limits {
+            max_body_bytes: 5,
+            ..Limits::default()
+        }
+    }
+
+    async fn read_parts(parts: &'static [&'static str]) -> Result<Bytes, Failure> {
+        let parts = parts
+            .iter()
+            .map(|part| Ok::<_, std::io::Error>(Bytes::from(*part)));
+        read(
+            Body::from_stream(stream::iter(parts)),
+            &HeaderMap::new(),
+            &limits(),
+        )
+        .await
+    }
+
+    #[tokio::test]
+    async fn parts_are_joined_up_to_the_limit() {
+        assert_eq!(read_parts(&[]).await.unwrap(), "");
+        assert_eq!(read_parts(&["12345"]).await.unwrap(), "12345");
+        assert_eq!(read_parts(&["12", "34", "5"]).await.unwrap(), "12345");
+        for parts in [&["123456"][..], &["123", "456"]] {
+            assert_eq!(read_parts(parts).await.unwrap_err().status, 413);
+        }
+        let whole = read(Body::from("123456"), &HeaderMap::new(), &limits()).await;
+        assert_eq!(whole.unwrap_err().status, 413);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        let failure = read(body, &HeaderMap::new(), &limits()).await.unwrap_err();
+        assert_eq!(failure.status, 400);
+    }
+}

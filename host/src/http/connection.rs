@@ -1,0 +1,132 @@
+//! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2, whichever the client begins with.
+
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{net::TcpStream, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    activity::{Activity, Patience, Watched},
+    front::Front,
+};
+use crate::config::Limits;
+
+/// The largest head of an HTTP/2 request: several times what real clients send. One of HTTP/1.1
+/// ends with hyper's buffer, after 400 kB.
+const MAX_HEAD_BYTES: u32 = 64 * 1024;
+
+/// Requests at the same time on one HTTP/2 connection; more of them wait at the client.
+const MAX_STREAMS: u32 = 256;
+
+/// How often a silent HTTP/2 client is asked whether it is still there, and how long it may take to
+/// say so: a machine that lost its network does not close its connections.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long a connection that was told to go may take: what the client sent just before arrives in that time.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// What a request may know of its connection.
+pub(super) struct Link {
+    /// Who is at the other end.
+    pub(super) peer: SocketAddr,
+    /// What the connection is doing.
+    pub(super) activity: Arc<Activity>,
+}
+
+impl Link {
+    pub(super) fn new(peer: SocketAddr) -> Arc<Self> {
+        Arc::new(Self {
+            peer,
+            activity: Arc::new(Activity::new()),
+        })
+    }
+}
+
+/// What all connections have in common.
+pub(super) struct Connections {
+    builder: auto::Builder<TokioExecutor>,
+    patience: Patience,
+    closing: CancellationToken,
+    cut: CancellationToken,
+}
+
+impl Connections {
+    pub(super) fn new(limits: &Limits, closing: CancellationToken, cut: CancellationToken) -> Self {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        // The times of heads and of silence are kept by `activity`, which tells them apart.
+        builder.http1().header_read_timeout(None);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(MAX_HEAD_BYTES)
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_WITHIN);
+        let patience = Patience {
+            head: limits.header_timeout,
+            idle: limits.idle_timeout,
+        };
+        Self {
+            builder,
+            patience,
+            closing,
+            cut,
+        }
+    }
+
+    /// Serves a connection until its client goes, its time is up, or the front closes.
+    pub(super) async fn run(&self, front: Arc<Front>, stream: TcpStream, link: Arc<Link>) {
+        let peer = link.peer;
+        // Answers are written whole; waiting for more to send would only delay them.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "no TCP_NODELAY");
+        }
+        let activity = Arc::clone(&link.activity);
+        let io = TokioIo::new(Watched {
+            stream,
+            activity: Arc::clone(&activity),
+        });
+        let service = service_fn(move |request| {
+            let (front, link) = (Arc::clone(&front), Arc::clone(&link));
+            async move { Ok::<_, std::convert::Infallible>(front.answer(request, &link).await) }
+        });
+        let mut connection = pin!(self.builder.serve_connection(io, service));
+        // Tokens of its own: the shared ones are a lock that every wake-up would take.
+        let (closing, cut) = (self.closing.child_token(), self.cut.child_token());
+        let leave = async {
+            tokio::select! {
+                () = closing.cancelled() => false,
+                () = activity.expired(self.patience) => true,
+            }
+        };
+        let expired = tokio::select! {
+            ended = connection.as_mut() => return log(peer, ended),
+            expired = leave => expired,
+        };
+        connection.as_mut().graceful_shutdown();
+        let parting = async {
+            if expired {
+                sleep(PARTING).await;
+            } else {
+                cut.cancelled().await;
+            }
+        };
+        tokio::select! {
+            ended = connection => log(peer, ended),
+            () = parting => tracing::debug!(%peer, expired, "connection cut"),
+        }
+    }
+}
+
+/// Clients break connections all the time: that is for those who look for it.
+fn log(peer: SocketAddr, ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+    if let Err(error) = ended {
+        tracing::debug!(%peer, error = &*error, "connection broke");
+    }
+}

@@ -1,0 +1,145 @@
+//! What every request passes, whatever its route: the guard, the router, and a net under both.
+
+use std::{net::IpAddr, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Instant};
+
+use axum::{Router, body::Body, response::Response};
+use futures_util::FutureExt;
+use http::{Method, Request, Uri, Version, header::ORIGIN};
+use hyper::body::Incoming;
+use tower::ServiceExt;
+
+use super::{
+    Options,
+    activity::Sent,
+    asked::{Visitor, refused},
+    connection::Link,
+    cors,
+    discard::discard,
+    guard::{Admitted, Guard},
+    routes,
+    tools::Lists,
+};
+use crate::{failure::internal, sandbox::Sandbox};
+
+/// What the routes serve.
+pub(super) struct Served {
+    pub(super) sandbox: Arc<Sandbox>,
+    pub(super) config_directory: Option<PathBuf>,
+    pub(super) lists: Lists,
+}
+
+/// Guard and routes.
+pub(super) struct Front {
+    guard: Guard,
+    router: Router,
+}
+
+impl Front {
+    pub(super) fn new(
+        sandbox: Arc<Sandbox>,
+        listening: Option<IpAddr>,
+        options: Options,
+    ) -> Arc<Self> {
+        let guard = Guard::new(listening, &sandbox.config);
+        let served = Arc::new(Served {
+            sandbox,
+            config_directory: options.config_directory,
+            lists: Lists::default(),
+        });
+        Arc::new(Self {
+            guard,
+            router: routes::router().with_state(served),
+        })
+    }
+
+    /// Answers a request. Dropping the future cancels whatever it has begun.
+    pub(super) async fn answer(&self, request: Request<Incoming>, link: &Link) -> Response<Sent> {
+        let _running = link.activity.begin(request.version() == Version::HTTP_2);
+        let access = Access::begin(&request);
+        let origin = request.headers().get(ORIGIN).cloned();
+        let request = request.map(Body::new);
+        let mut response = caught(self.let_in(request, link)).await;
+        cors::decorate(&self.guard.origins, origin.as_ref(), response.headers_mut());
+        if let Some(access) = access {
+            access.end(&response, link);
+        }
+        response.map(|body| Sent {
+            body,
+            activity: Arc::clone(&link.activity),
+        })
+    }
+
+    async fn let_in(&self, request: Request<Body>, link: &Link) -> Response {
+        let started = Instant::now();
+        let (mut head, body) = request.into_parts();
+        match self.guard.admit(&head, link.peer.ip()) {
+            Err(failure) => {
+                discard(body, &head.headers);
+                refused(&failure, &head.headers, started)
+            }
+            Ok(Admitted::Preflight(answer)) => answer,
+            Ok(Admitted::Caller(caller)) => {
+                let peer = link.peer;
+                head.extensions.insert(Visitor { caller, peer });
+                let routed = self.router.clone().oneshot(Request::from_parts(head, body));
+                routed.await.unwrap_or_else(|never| match never {})
+            }
+        }
+    }
+}
+
+/// A panic is a mistake in the host, which its panic hook logs: the request fails, and nothing else.
+async fn caught(answer: impl Future<Output = Response>) -> Response {
+    let answer = AssertUnwindSafe(answer).catch_unwind().await;
+    answer.unwrap_or_else(|_| refused(&internal(), &http::HeaderMap::new(), Instant::now()))
+}
+
+/// The line of the access log.
+struct Access {
+    method: Method,
+    uri: Uri,
+    started: Instant,
+}
+
+impl Access {
+    /// `None` when nobody reads the log that closely.
+    fn begin(request: &Request<Incoming>) -> Option<Self> {
+        let wanted = tracing::enabled!(target: "sandbox::access", tracing::Level::DEBUG);
+        wanted.then(|| Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            started: Instant::now(),
+        })
+    }
+
+    fn end(self, response: &Response, link: &Link) {
+        tracing::debug!(
+            target: "sandbox::access",
+            peer = %link.peer,
+            method = %self.method,
+            path = self.uri.path(),
+            status = response.status().as_u16(),
+            took_ms = self.started.elapsed().as_secs_f64() * 1e3,
+            "request"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_that_tells_nothing_of_it() {
+        let response = caught(async { panic!("at /srv/secret") }).await;
+        assert_eq!(response.status(), 500);
+        let body = axum::body::to_bytes(response.into_body(), 10_000)
+            .await
+            .unwrap();
+        let text = std::str::from_utf8(&body).unwrap();
+        assert!(
+            text.contains(r#""code":5000"#) && !text.contains("secret"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! Who may come in: by the right name, from a page that may, with a key that is known, not too often.
+
+use std::net::IpAddr;
+
+use axum::response::Response;
+use http::{Method, request::Parts};
+use sandbox_protocol::{ErrorKind, routes};
+
+use super::{
+    cors,
+    hosts::Hosts,
+    keys::Keys,
+    rate::{Rate, Who},
+};
+use crate::{
+    config::{Config, Origins},
+    failure::Failure,
+    sandbox::Caller,
+};
+
+/// The rules, made once from the configuration.
+pub(super) struct Guard {
+    pub(super) origins: Origins,
+    hosts: Option<Hosts>,
+    keys: Keys,
+    rate: Option<Rate>,
+}
+
+/// What becomes of a request that broke no rule.
+pub(super) enum Admitted {
+    /// It goes on, on behalf of this caller.
+    Caller(Caller),
+    /// It was a browser's question, and this is the answer.
+    Preflight(Response),
+}
+
+impl Guard {
+    pub(super) fn new(listening: Option<IpAddr>, config: &Config) -> Self {
+        Self {
+            origins: config.security.allowed_origins.clone(),
+            hosts: Hosts::new(listening, &config.server),
+            keys: Keys::new(&config.security.keys),
+            rate: config.security.rate_limit.as_ref().map(Rate::new),
+        }
+    }
+
+    /// Looks at the head of a request.
+    pub(super) fn admit(&self, head: &Parts, peer: IpAddr) -> Result<Admitted, Failure> {
+        if let Some(hosts) = &self.hosts {
+            hosts.check(head)?;
+        }
+        cors::check(&self.origins, head)?;
+        if let Some(answer) = cors::preflight(head) {
+            return Ok(Admitted::Preflight(answer));
+        }
+        if is_open(head) {
+            return Ok(Admitted::Caller(Caller::default()));
+        }
+        let caller = self.caller(head, peer)?;
+        let who = caller.key.clone().map_or_else(|| Who::at(peer), Who::Key);
+        self.take(&who)?;
+        Ok(Admitted::Caller(caller))
+    }
+
+    fn caller(&self, head: &Parts, peer: IpAddr) -> Result<Caller, Failure> {
+        if self.keys.is_empty() {
+            return Ok(Caller::default());
+        }
+        self.keys.caller(&head.headers).map_err(|refused| {
+            // Wrong keys count as well, or trying them would be free.
+            self.take(&Who::at(peer)).err().unwrap_or(refused)
+        })
+    }
+
+    fn take(&self, who: &Who) -> Result<(), Failure> {
+        let Some(rate) = &self.rate else {
+            return Ok(());
+        };
+        rate.take(who).map_err(|wait| {
+            Failure::new(ErrorKind::TooManyRequests, "too many requests; slow down")
+                .retry_after(wait)
+        })
+    }
+}
+
+/// What watches over servers shows no key: whether this one lives and takes calls.
+fn is_open(head: &Parts) -> bool {
+    let reads = [Method::GET, Method::HEAD].contains(&head.method);
+    reads && [routes::HEALTH, routes::READY].contains(&head.uri.path())
+}

@@ -1,0 +1,88 @@
+//! The table of routes.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    Router,
+    response::Response,
+    routing::{get, post},
+};
+use http::{HeaderMap, Method, Uri};
+use sandbox_protocol::{ErrorKind, Operation, routes as path};
+
+use super::{
+    asked::refused, batch, execute, from_config, front::Served, init, job::operation, server,
+    sessions, shutdown, tools, warmup, workers,
+};
+use crate::failure::Failure;
+
+/// All routes.
+pub(super) fn router() -> Router<Arc<Served>> {
+    Router::new()
+        .route(path::EXECUTE, post(execute::execute))
+        .route(path::EXECUTE_BATCH, post(batch::batch))
+        .route(
+            path::SESSION_CREATE,
+            operation(Operation::SessionCreate, sessions::create),
+        )
+        .route(
+            path::SESSION_DESTROY,
+            operation(Operation::SessionDestroy, sessions::destroy),
+        )
+        .route(
+            path::SESSION_LIST,
+            operation(Operation::SessionList, sessions::list),
+        )
+        .route(
+            path::SESSION_REFRESH,
+            operation(Operation::SessionRefresh, sessions::refresh),
+        )
+        .route(
+            path::HEARTBEAT,
+            operation(Operation::SessionHeartbeat, workers::heartbeat),
+        )
+        .route(
+            path::STATUS,
+            operation(Operation::SessionStatus, workers::status),
+        )
+        .route(
+            path::DISCONNECT,
+            operation(Operation::SessionDisconnect, workers::disconnect),
+        )
+        .route(
+            path::INIT_RESOURCE,
+            operation(Operation::InitResource, init::resource),
+        )
+        .route(
+            path::INIT_BATCH,
+            operation(Operation::InitBatch, init::batch),
+        )
+        .route(
+            path::INIT_FROM_CONFIG,
+            operation(Operation::InitFromConfig, from_config::load),
+        )
+        .route(path::TOOLS, get(tools::list))
+        .route(path::TOOL_SCHEMA, get(tools::schema))
+        .route(path::WARMUP, post(warmup::warm_up))
+        .route(path::WARMUP_STATUS, get(warmup::status))
+        .route(path::SHUTDOWN, post(shutdown::shut_down))
+        .route(path::HEALTH, get(server::health))
+        .route(path::READY, get(server::ready))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+}
+
+async fn no_route(uri: Uri, headers: HeaderMap) -> Response {
+    /// As much of an unknown path as is worth repeating.
+    const SHOWN: usize = 80;
+    let path: String = uri.path().chars().take(SHOWN).collect();
+    let message = format!("there is no route {path}");
+    let failure = Failure::new(ErrorKind::RouteNotFound, message);
+    refused(&failure, &headers, Instant::now())
+}
+
+async fn no_method(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let message = format!("{} does not take {method}", uri.path());
+    let failure = Failure::new(ErrorKind::MethodNotAllowed, message);
+    refused(&failure, &headers, Instant::now())
+}

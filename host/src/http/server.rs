@@ -1,0 +1,56 @@
+//! The routes that tell whether the server lives, and whether it takes calls.
+
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use http::StatusCode;
+use sandbox_protocol::{
+    Timestamp,
+    response::{Health, Readiness, Ready},
+};
+use serde::Serialize;
+
+use super::{answer::bare, front::Served};
+
+/// `GET /health`.
+pub(super) async fn health() -> Response {
+    let health = Health {
+        status: "healthy".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        timestamp: Timestamp::now(),
+    };
+    bare(StatusCode::OK, &health)
+}
+
+/// The answer of `/ready`, and what the server does without.
+#[derive(Serialize)]
+struct ReadyOrNot<'a> {
+    #[serde(flatten)]
+    ready: Ready,
+    /// Optional resources that could not be loaded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_loaded: Vec<&'a str>,
+}
+
+/// `GET /ready`.
+pub(super) async fn ready(State(served): State<Arc<Served>>) -> Response {
+    let sandbox = &served.sandbox;
+    let status = sandbox.readiness();
+    let configured = sandbox.config.enabled().map(|(name, _)| name);
+    let answer = ReadyOrNot {
+        ready: Ready {
+            status,
+            tools_count: sandbox.catalog.visible(),
+            active_workers: sandbox.sessions.workers(),
+            total_sessions: sandbox.sessions.count(),
+        },
+        not_loaded: configured
+            .filter(|name| sandbox.catalog.backend(name).is_err())
+            .collect(),
+    };
+    let status = match status {
+        Readiness::Ready => StatusCode::OK,
+        Readiness::Starting | Readiness::Draining => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    bare(status, &answer)
+}

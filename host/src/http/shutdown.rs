@@ -1,0 +1,75 @@
+//! The route that stops the server.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{extract::State, response::Response};
+use http::{HeaderMap, StatusCode};
+use sandbox_protocol::{
+    ErrorKind,
+    request::{Shutdown, parse_or_default},
+    response::ShutdownStarted,
+};
+
+use super::{
+    answer::bare,
+    asked::{Asked, Visitor, bad},
+    front::Served,
+};
+use crate::failure::{Failure, internal};
+
+/// What proxies add: a request with one of these comes from farther away than its connection.
+const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
+
+/// `POST /api/v1/server/shutdown`.
+pub(super) async fn shut_down(State(served): State<Arc<Served>>, asked: Asked) -> Response {
+    match stop(&served, &asked).await {
+        Ok(started) => bare(StatusCode::OK, &started),
+        Err(failure) => asked.refused(&failure),
+    }
+}
+
+async fn stop(served: &Served, asked: &Asked) -> Result<ShutdownStarted, Failure> {
+    check_permitted(served, &asked.visitor, &asked.headers)?;
+    let request: Shutdown = parse_or_default(&asked.body).map_err(|error| bad(&error))?;
+    let grace = if request.force {
+        Duration::ZERO
+    } else {
+        served.sandbox.config.server.grace_period
+    };
+    tracing::info!(
+        force = request.force,
+        key = asked.visitor.caller.owner(),
+        "asked to stop"
+    );
+    served.sandbox.drain();
+    let sandbox = Arc::clone(&served.sandbox);
+    // A task of its own: it goes on when the client does not wait for the answer. The command ends
+    // the process only after it.
+    let stopped = tokio::spawn(async move {
+        let ended = sandbox.stop(grace).await;
+        sandbox.stop_asked.cancel();
+        ended
+    });
+    let sessions_cleaned = if request.cleanup_sessions {
+        stopped.await.map_err(|_| internal())?
+    } else {
+        0
+    };
+    Ok(ShutdownStarted {
+        status: "success".to_owned(),
+        message: "the server is stopping".to_owned(),
+        sessions_cleaned,
+    })
+}
+
+fn check_permitted(served: &Served, visitor: &Visitor, headers: &HeaderMap) -> Result<(), Failure> {
+    let has_keys = !served.sandbox.config.security.keys.is_empty();
+    let forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
+    let is_local = visitor.peer.ip().to_canonical().is_loopback() && !forwarded;
+    let needed = match (has_keys, visitor.caller.admin, is_local) {
+        (true, true, _) | (false, _, true) => return Ok(()),
+        (true, false, _) => "stopping the server needs a key that is marked `admin`",
+        (false, _, false) => "without keys, the server can be stopped from its own machine only",
+    };
+    Err(Failure::new(ErrorKind::Forbidden, needed))
+}
