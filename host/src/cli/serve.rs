@@ -5,6 +5,7 @@ use std::{process::ExitCode, sync::Arc, time::{Duration, Instant}};
 use anyhow::Context as _;
 use sandbox_plugin_api::host::table;
 use tokio::{net::TcpListener, signal::unix::{SignalKind, signal}};
+use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
 use super::{ConfigFile, client, read, say};
@@ -99,9 +100,15 @@ async fn serve(loaded: Loaded, ready: Vec<boot::Ready>, started: Instant) -> any
     let listener = listen(&loaded).await?;
     let address = listener.local_addr()?;
     let (title, grace) = (loaded.config.server.title.clone(), loaded.config.server.grace_period);
+    let directory = loaded.document.directory().to_owned();
     let sandbox = boot::assemble(loaded, ready).map_err(anyhow::Error::msg)?;
     let sandbox = Arc::new(sandbox);
-    let fronts = tokio::spawn(http::serve(Arc::clone(&sandbox), listener));
+    let closing = CancellationToken::new();
+    let options = http::Options {
+        config_directory: Some(directory),
+        closing: closing.clone(),
+    };
+    let front = tokio::spawn(http::serve(Arc::clone(&sandbox), listener, options));
     tracing::info!(
         title,
         tools = sandbox.catalog.visible(),
@@ -121,7 +128,9 @@ async fn serve(loaded: Loaded, ready: Vec<boot::Ready>, started: Instant) -> any
         () = sandbox.stop_asked.cancelled() => tracing::info!("stopping, as a client asked"),
     }
     stop(&sandbox, grace, &mut interrupts).await;
-    fronts.abort();
+    // The last answers, that of the request to stop among them, still reach their clients.
+    closing.cancel();
+    front.await?;
     Ok(ExitCode::SUCCESS)
 }
 
