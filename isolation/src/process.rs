@@ -47,6 +47,11 @@ pub fn start_time(pid: i32) -> Option<u64> {
     field(pid, 22)?.parse().ok()
 }
 
+/// The parent that a process has now.
+pub(crate) fn parent(pid: i32) -> Option<i32> {
+    field(pid, 4)?.parse().ok()
+}
+
 /// Whether a process can act: it is neither stopped, dead nor deep in the kernel, where a signal reaches it first.
 pub(crate) fn is_running(pid: i32) -> bool {
     matches!(field(pid, 3).as_deref(), Some("R" | "S"))

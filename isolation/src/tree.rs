@@ -79,8 +79,11 @@ impl Tree {
                 };
                 for pid in process::marked(entry) {
                     if pid != self.0.pid && !found.iter().any(|known| known.pid == pid) {
-                        // Its parent is gone, or it would have been found below it.
-                        found.push(Process { pid, parent: 1 });
+                        // A parent of it has ended, or it would have been found below that.
+                        found.push(Process {
+                            pid,
+                            parent: process::parent(pid).unwrap_or_default(),
+                        });
                     }
                 }
                 found
@@ -88,6 +91,19 @@ impl Tree {
         };
         found.retain(|process| Some(process.pid) != program);
         found
+    }
+
+    /// The processes that are found quickly: all of a namespace; without one, what still descends from the program.
+    pub fn offspring(&self) -> Vec<i32> {
+        let top = match &self.0.boundary {
+            Boundary::Namespace => self.first().map(|first| first.pid),
+            Boundary::Marker(_) => (!self.ended()).then_some(self.0.pid),
+        };
+        top.map(descendants)
+            .unwrap_or_default()
+            .iter()
+            .map(|process| process.pid)
+            .collect()
     }
 
     /// Sends a signal to one process of the tree. A process that is gone, or that belongs to another tree because its

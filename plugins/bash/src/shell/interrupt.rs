@@ -1,0 +1,181 @@
+//! Stops the running command and keeps the shell: first as Ctrl-C would, then by killing what the command started,
+//! and only then the shell itself.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use sandbox_isolation::{Signal, start_time};
+use tokio::time::timeout;
+
+use super::console::{Answer, Console, Outputs};
+
+/// How long a command may take to end by itself after Ctrl-C.
+const POLITE: Duration = Duration::from_millis(100);
+/// How long the shell may go on with one command after another before it is killed too.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The time between two interrupts: a shell between two commands takes one, a shell waiting for a command may not.
+const BETWEEN: Duration = Duration::from_millis(1);
+/// The time between two questions to a shell that does not answer.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// How long a shell that is not busy may take to answer.
+const ANSWER_LIMIT: Duration = Duration::from_millis(500);
+
+/// What became of the shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Aftermath {
+    /// It lives, in this directory.
+    Kept { cwd: String },
+    /// It had to be killed, or ended by itself; another one is starting.
+    Ended,
+    /// Its sandbox is gone.
+    Gone,
+}
+
+/// The command that runs, told apart from what earlier ones left behind.
+#[derive(Debug, Clone)]
+pub(super) struct Running {
+    /// When it was started, by [`now`].
+    pub(super) since: u64,
+    /// What was there before.
+    pub(super) spared: Vec<i32>,
+    /// The nonce of the mark that follows it.
+    pub(super) nonce: String,
+}
+
+/// Stops the command that runs.
+pub(super) async fn interrupt(
+    console: &mut Console,
+    outputs: &mut Outputs,
+    running: &Running,
+) -> Aftermath {
+    for pid in victims(console, running) {
+        console.tree().signal(pid, Signal::INT);
+    }
+    console.tree().signal(console.shell_pid, Signal::INT);
+    let polite = wait_for(console, outputs, Some(&running.nonce), POLITE).await;
+    // What ignored the signal, or works in the background, goes now; what was there before the command stays.
+    kill_victims(console, running);
+    let aftermath = match polite {
+        Some(ended) => ended,
+        None => insist(console, outputs, running).await,
+    };
+    kill_victims(console, running);
+    if !matches!(aftermath, Aftermath::Kept { .. }) {
+        return aftermath;
+    }
+    settle(console, outputs).await
+}
+
+async fn insist(console: &mut Console, outputs: &mut Outputs, running: &Running) -> Aftermath {
+    let started = Instant::now();
+    let mut asked: Option<Instant> = None;
+    while started.elapsed() < PATIENCE {
+        kill_victims(console, running);
+        console.tree().signal(console.shell_pid, Signal::INT);
+        // An interrupt may have hit the shell while it read the last line that asked. More lines than a few would fill
+        // the socket of a shell that reads none.
+        if asked.is_none_or(|asked| asked.elapsed() > ASK_AGAIN) {
+            asked = Some(Instant::now());
+            if console.ask().await.is_err() {
+                return Aftermath::Gone;
+            }
+        }
+        // Whichever mark it is: every line that asks comes after the command.
+        if let Some(ended) = wait_for(console, outputs, None, BETWEEN).await {
+            return ended;
+        }
+    }
+    console.tree().signal(console.shell_pid, Signal::KILL);
+    timeout(ANSWER_LIMIT, async {
+        loop {
+            match console.hear(outputs).await {
+                Answer::Mark { .. } => {}
+                Answer::Exit(_) => return Aftermath::Ended,
+                Answer::Gone => return Aftermath::Gone,
+            }
+        }
+    })
+    .await
+    .unwrap_or(Aftermath::Gone)
+}
+
+/// Makes sure that no interrupt is still on its way to the shell, where it would hit the next command.
+async fn settle(console: &mut Console, outputs: &mut Outputs) -> Aftermath {
+    const ROUNDS: usize = 3;
+    for _ in 0..ROUNDS {
+        let Ok(nonce) = console.ask().await else {
+            return Aftermath::Gone;
+        };
+        if let Some(aftermath) = wait_for(console, outputs, Some(&nonce), ANSWER_LIMIT).await {
+            return aftermath;
+        }
+    }
+    console.tree().signal(console.shell_pid, Signal::KILL);
+    Aftermath::Ended
+}
+
+/// Waits for the mark with this nonce, or for any.
+async fn wait_for(
+    console: &mut Console,
+    outputs: &mut Outputs,
+    nonce: Option<&str>,
+    limit: Duration,
+) -> Option<Aftermath> {
+    timeout(limit, async {
+        loop {
+            match console.hear(outputs).await {
+                Answer::Mark {
+                    nonce: heard, cwd, ..
+                } if nonce.is_none_or(|nonce| nonce == heard) => return Aftermath::Kept { cwd },
+                Answer::Mark { .. } => {}
+                Answer::Exit(_) => return Aftermath::Ended,
+                Answer::Gone => return Aftermath::Gone,
+            }
+        }
+    })
+    .await
+    .ok()
+}
+
+fn kill_victims(console: &Console, running: &Running) {
+    console.tree().kill_each(|| victims(console, running));
+}
+
+/// What the command started: everything that was not there before and does not descend from something that was. What
+/// an earlier call left in the background stays, with all its children.
+fn victims(console: &Console, running: &Running) -> Vec<i32> {
+    let shell = console.shell_pid;
+    let parents: BTreeMap<i32, i32> = console
+        .tree()
+        .processes()
+        .iter()
+        .map(|process| (process.pid, process.parent))
+        .collect();
+    // A process that is younger than the command has the number of one that was there before, and is not it.
+    let was_there = |pid: i32| match start_time(pid) {
+        Some(started) => {
+            started < running.since || started == running.since && running.spared.contains(&pid)
+        }
+        None => true,
+    };
+    let is_victim = |pid: i32| {
+        let above = std::iter::successors(Some(pid), |child| parents.get(child).copied());
+        let mut own = above
+            .take_while(|pid| *pid != shell && parents.contains_key(pid))
+            .take(parents.len());
+        pid != shell && !own.any(was_there)
+    };
+    parents
+        .keys()
+        .copied()
+        .filter(|pid| is_victim(*pid))
+        .collect()
+}
+
+/// The present, in the unit of processes' start times: clock ticks since the machine started.
+pub(super) fn now() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let nanoseconds = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
+    let ticks = nanoseconds * i128::from(rustix::param::clock_ticks_per_second()) / 1_000_000_000;
+    u64::try_from(ticks).unwrap_or(0)
+}

@@ -1,0 +1,300 @@
+//! How commands and shells end: by time, by a caller that leaves, by themselves, with the session.
+
+use std::time::{Duration, Instant};
+
+use sandbox_plugin_api::testkit::{Failure, TestSession, success, wait};
+use serde_json::json;
+
+use super::{backend, eventually, in_session, printed, processes_with, run};
+
+/// Runs a command that must be stopped by its time limit.
+fn times_out(session: &TestSession<'_, bash::Bash>, command: &str) -> Failure {
+    let params = json!({"command": command, "timeout": 0.3});
+    let failure = session.call("bash:run", params).unwrap_err();
+    assert_eq!(failure.code, 2002, "{command}: {failure:?}");
+    failure
+}
+
+#[test]
+fn a_command_that_takes_too_long_is_stopped_and_the_shell_lives() {
+    in_session(|session| {
+        run(session, "A=kept; cd /usr; f() { echo f; }");
+        let failure = times_out(
+            session,
+            "echo before; echo err >&2; cd /tmp; sleep 1001.25; echo after",
+        );
+        assert_eq!(
+            (
+                failure.data["stdout"].as_str(),
+                failure.data["stderr"].as_str()
+            ),
+            (Some("before\n"), Some("err\n"))
+        );
+        assert_eq!(
+            (&failure.data["exit_code"], &failure.data["cwd"]),
+            (&json!(null), &json!("/tmp"))
+        );
+        assert!(
+            failure.message.contains("stopped after 0.3"),
+            "{}",
+            failure.message
+        );
+        assert_eq!(printed(session, "echo $A; f; pwd"), "kept\nf\n/tmp\n");
+        eventually("the command is gone", || {
+            processes_with("1001.25").is_empty()
+        });
+    });
+}
+
+#[test]
+fn nothing_that_a_stopped_command_started_stays() {
+    in_session(|session| {
+        run(session, "sleep 1002.5 & A=1");
+        times_out(
+            session,
+            "setsid -f sleep 1003.5; (trap '' INT TERM HUP; sleep 1003.5) & nohup sleep 1003.5 >/dev/null & sh -c 'trap \"\" INT; sleep 1003.5; sleep 1003.5'",
+        );
+        eventually("its processes are gone", || {
+            processes_with("1003.5").is_empty()
+        });
+        assert_eq!(
+            processes_with("1002.5").len(),
+            1,
+            "what an earlier call left in the background was killed"
+        );
+        assert_eq!(printed(session, "echo $A"), "1\n");
+    });
+}
+
+#[test]
+fn shells_that_are_hard_to_stop_are_stopped() {
+    in_session(|session| {
+        for command in [
+            "while :; do :; done",
+            "while :; do sh -c 'trap \"\" INT; sleep 1004.5'; done",
+            "trap 'echo caught' INT; sleep 1004.5",
+            "for i in {1..1000}; do sleep 1004.5; done",
+            "f() { f2; f; }; f2() { sleep 0.001; }; f",
+            "read line < <(sleep 1004.5)",
+            "sleep 1004.5 | sleep 1004.5",
+            "wait $(sleep 1004.5)",
+            "{ sleep 1004.5 & } ; wait",
+            "bomb() { bomb | bomb & }; bomb; sleep 1004.5",
+            "yes",
+        ] {
+            run(session, "trap - INT; A=kept");
+            let failure = times_out(session, command);
+            assert!(
+                failure.data.get("shell_restarted").is_none(),
+                "{command}: {}",
+                failure.data
+            );
+            assert_eq!(printed(session, "echo $A"), "kept\n", "{command}");
+            eventually("its processes are gone", || {
+                processes_with("1004.5").is_empty()
+            });
+        }
+    });
+}
+
+#[test]
+fn a_shell_that_takes_no_interrupt_is_replaced() {
+    in_session(|session| {
+        run(session, "A=1; echo file >file");
+        let failure = times_out(session, "trap '' INT; while :; do :; done");
+        assert_eq!(failure.data["shell_restarted"], true);
+        assert_eq!(printed(session, "echo \"[$A]\"; cat file"), "[]\nfile\n");
+    });
+}
+
+#[test]
+fn the_hosts_limit_leaves_time_to_answer() {
+    in_session(|session| {
+        let call = json!({"command": "echo so far; sleep 1005.5"});
+        let started = Instant::now();
+        let failure = success(&wait(session.begin_for(
+            "bash:run",
+            &call,
+            Duration::from_secs(2),
+        )))
+        .unwrap_err();
+        assert!(
+            started.elapsed() < Duration::from_secs(2),
+            "the host had given up"
+        );
+        assert_eq!(
+            (failure.code, &failure.data["stdout"]),
+            (2002, &json!("so far\n"))
+        );
+        assert!(!failure.cancelled);
+    });
+}
+
+#[test]
+fn a_caller_that_leaves_takes_its_command_along() {
+    in_session(|session| {
+        run(session, "A=kept");
+        let call = session.begin(
+            "bash:run",
+            &json!({"command": "sleep 1006.5; A=lost"}),
+            None,
+        );
+        eventually("the command runs", || {
+            processes_with("1006.5").iter().any(|pid| is_sleep(*pid))
+        });
+        call.cancel();
+        assert!(success(&wait(call)).unwrap_err().cancelled);
+        eventually("the command is gone", || {
+            processes_with("1006.5").is_empty()
+        });
+        assert_eq!(printed(session, "echo $A"), "kept\n");
+    });
+}
+
+fn is_sleep(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sleep")
+}
+
+#[test]
+fn a_command_may_end_the_shell_and_is_told_so() {
+    in_session(|session| {
+        run(session, "A=1; cd /usr; echo kept >~/file; sleep 1007.5 &");
+        let ran = run(
+            session,
+            "trap 'echo bye' EXIT; echo hi; exit 3; echo not reached",
+        );
+        assert_eq!(
+            (&ran["exit_code"], &ran["stdout"]),
+            (&json!(3), &json!("hi\nbye\n"))
+        );
+        assert_eq!(
+            (&ran["shell_restarted"], &ran["cwd"]),
+            (&json!(true), &json!("/home/sandbox"))
+        );
+        assert!(ran["note"].as_str().unwrap().contains("new one"), "{ran}");
+        assert_eq!(
+            printed(session, "echo \"[$A]\"; pwd; cat file"),
+            "[]\n/home/sandbox\nkept\n"
+        );
+        assert_eq!(processes_with("1007.5").len(), 1);
+        // The same for those who do not mean it.
+        let ran = run(session, "set -e; false; echo not reached");
+        assert_eq!(
+            (&ran["exit_code"], &ran["shell_restarted"]),
+            (&json!(1), &json!(true))
+        );
+        let ran = run(session, "exec sh -c 'echo replaced; exit 4'");
+        assert_eq!(
+            (&ran["exit_code"], &ran["stdout"]),
+            (&json!(4), &json!("replaced\n"))
+        );
+        assert_eq!(printed(session, "echo alive"), "alive\n");
+    });
+}
+
+#[test]
+fn a_shell_that_died_is_an_error() {
+    in_session(|session| {
+        run(session, "echo kept >file");
+        let failure = session
+            .call("bash:run", json!({"command": "echo last; kill -9 $$"}))
+            .unwrap_err();
+        assert_eq!(
+            (failure.code, &failure.data["stdout"]),
+            (2001, &json!("last\n")),
+            "{failure:?}"
+        );
+        assert!(
+            failure.message.contains("signal 9") && failure.message.contains("new shell"),
+            "{}",
+            failure.message
+        );
+        assert_eq!(printed(session, "cat file"), "kept\n");
+        // Between two calls: the next one is told before anything runs in the new shell.
+        run(
+            session,
+            "shell=$$; (exec >/dev/null 2>&1; while [ -e file ]; do sleep 0.01; done; kill -9 $shell; touch killed) &",
+        );
+        run(session, "rm file");
+        eventually("the shell is killed", || in_home("killed"));
+        let failure = session
+            .call("bash:run", json!({"command": "echo not run >not-run"}))
+            .unwrap_err();
+        assert_eq!(failure.code, 2001, "{failure:?}");
+        assert_eq!(
+            printed(session, "ls not-run 2>/dev/null || echo none"),
+            "none\n"
+        );
+    });
+}
+
+/// Whether the home of some running session holds a file.
+fn in_home(name: &str) -> bool {
+    processes_with("sandbox-shell")
+        .iter()
+        .any(|pid| std::fs::metadata(format!("/proc/{pid}/root/home/sandbox/{name}")).is_ok())
+}
+
+#[test]
+fn a_sandbox_that_died_is_an_error_and_replaced() {
+    in_session(|session| {
+        run(session, "A=1; echo lost >file");
+        let failure = session
+            .call(
+                "bash:run",
+                json!({"command": "kill -9 $PPID; sleep 1008.5"}),
+            )
+            .unwrap_err();
+        assert_eq!(failure.code, 2001, "{failure:?}");
+        assert!(
+            failure.message.contains("files of the session are gone"),
+            "{}",
+            failure.message
+        );
+        assert_eq!(printed(session, "echo \"[$A]\"; ls"), "[]\n");
+        eventually("the old sandbox is gone", || {
+            processes_with("1008.5").is_empty()
+        });
+    });
+}
+
+#[test]
+fn cleanup_leaves_nothing() {
+    for sandbox in ["on", "off"] {
+        let kit = backend(json!({"sandbox": sandbox}));
+        let session = kit.session("worker", json!({})).unwrap();
+        run(
+            &session,
+            "setsid -f sleep 1009.5; nohup sleep 1009.5 >/dev/null 2>&1 & (trap '' TERM HUP; sleep 1009.5) &",
+        );
+        let busy = session.begin("bash:run", &json!({"command": "sleep 1009.5"}), None);
+        eventually("all run", || {
+            processes_with("1009.5")
+                .iter()
+                .filter(|pid| is_sleep(**pid))
+                .count()
+                >= 4
+        });
+        busy.cancel();
+        assert!(success(&wait(busy)).is_err());
+        session.close().unwrap();
+        eventually("nothing is left", || processes_with("1009.5").is_empty());
+        kit.shutdown().unwrap();
+    }
+}
+
+#[test]
+fn limits_of_time_are_checked() {
+    in_session(|session| {
+        for timeout in [json!(0), json!(-1), json!(601), json!("5")] {
+            let failure = session
+                .call("bash:run", json!({"command": "true", "timeout": timeout}))
+                .unwrap_err();
+            assert_eq!(
+                (failure.code, &failure.data["pointer"]),
+                (1002, &json!("/timeout")),
+                "{failure:?}"
+            );
+        }
+    });
+}
