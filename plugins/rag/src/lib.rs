@@ -1,1 +1,26 @@
 //! The rag backend: retrieval over a corpus on disk.
+//!
+//! Read [`backend`] first: the tools and their limits. Below it, `index` is the index on disk,
+//! `text` what a text's terms and passages are, `corpus` and `document` what goes in. Only
+//! `backend`, `answers`, `batch`, `config` and `failure` know that this is a plugin.
+#![forbid(unsafe_code)]
+
+mod answers;
+mod backend;
+mod batch;
+mod config;
+mod corpus;
+mod document;
+mod failure;
+mod index;
+mod queries;
+mod text;
+
+pub use answers::{
+    BatchAnswer, BatchError, BatcherStats, DeleteAnswer, IndexAnswer, IndexStats, Mode,
+    NewDocument, SearchAnswer, StatsAnswer,
+};
+pub use backend::Rag;
+pub use config::Config;
+
+sandbox_plugin_api::export!(Rag);

@@ -1,0 +1,172 @@
+//! What the tools take besides plain values, and what they answer.
+
+use sandbox_plugin_api::prelude::*;
+
+use crate::{
+    document::{Document, DocumentError, Id},
+    index::Passage,
+};
+
+/// How passages are found.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Full text and meaning together.
+    Hybrid,
+    /// By meaning, with an embedding model.
+    Dense,
+    /// By the words that query and passage share.
+    Text,
+}
+
+/// What a worker's session sets for its searches.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct SessionDefaults {
+    pub(crate) top_k: Option<usize>,
+    pub(crate) mode: Option<Mode>,
+}
+
+/// A document to add. Either `contents` or `text` is needed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewDocument {
+    /// The id: a document with the same id is replaced. Without one it comes from the content.
+    #[serde(default)]
+    id: Option<Id>,
+    /// The title: found like the text, and shown above it.
+    #[serde(default)]
+    title: Option<String>,
+    /// The text.
+    #[serde(default)]
+    contents: Option<String>,
+    /// The text, under another name.
+    #[serde(default)]
+    text: Option<String>,
+    /// Anything to keep with the document; searches can filter by it.
+    #[serde(default)]
+    metadata: Option<Map<String, Value>>,
+}
+
+impl NewDocument {
+    pub(crate) fn check(self, max_bytes: usize) -> Result<Document, DocumentError> {
+        if self.contents.is_some() && self.text.is_some() {
+            let reason = "expected either contents or text, found both".to_owned();
+            return Err(DocumentError {
+                field: "text",
+                reason,
+            });
+        }
+        let contents = self.contents.or(self.text);
+        Document::new(
+            self.id,
+            self.title,
+            contents,
+            self.metadata.unwrap_or_default(),
+            max_bytes,
+        )
+    }
+}
+
+/// The answer of `rag:search`.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct SearchAnswer {
+    /// The query as it was asked.
+    pub(crate) query: String,
+    /// The passages, best first, one of each document.
+    pub(crate) results: Vec<Passage>,
+    /// The same passages as one text to put into a prompt.
+    pub(crate) context: String,
+}
+
+/// The answer of `rag:batch_search`.
+#[derive(Debug, Default, JsonSchema, Serialize)]
+pub struct BatchAnswer {
+    /// How many queries there were.
+    pub(crate) count: usize,
+    /// The passages of each query, in the order of the queries; none for one that failed.
+    pub(crate) results: Vec<Vec<Passage>>,
+    /// The context of each query.
+    pub(crate) contexts: Vec<String>,
+    /// The queries that failed.
+    pub(crate) errors: Vec<BatchError>,
+}
+
+/// A query of a batch that failed.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct BatchError {
+    /// Its place among the queries, from 0.
+    pub(crate) index: usize,
+    /// Why it failed.
+    pub(crate) error: String,
+}
+
+/// The answer of `rag:index`.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct IndexAnswer {
+    /// How many documents were written.
+    pub(crate) indexed: usize,
+    /// How many of them took the place of one that was there.
+    pub(crate) replaced: usize,
+    /// How many documents the index has now.
+    pub(crate) total: u64,
+}
+
+/// The answer of `rag:delete`.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct DeleteAnswer {
+    /// How many documents were there and are gone.
+    pub(crate) deleted: usize,
+    /// How many documents the index has now.
+    pub(crate) total: u64,
+}
+
+/// The answer of `rag:stats`.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct StatsAnswer {
+    /// Whether the index is open.
+    pub(crate) initialized: bool,
+    /// The index, null while it is not open.
+    pub(crate) index: Option<IndexStats>,
+    /// The searches since the backend started.
+    pub(crate) batcher: BatcherStats,
+}
+
+/// How much is in the index.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct IndexStats {
+    /// Where it is, as the configuration says it.
+    pub(crate) path: String,
+    /// Its documents.
+    pub(crate) documents: u64,
+    /// The passages that they were cut into.
+    pub(crate) chunks: u64,
+    /// Its size on disk.
+    pub(crate) bytes: u64,
+    /// The embedding model, null without one.
+    pub(crate) model: Option<String>,
+    /// The length of the model's vectors, null without one.
+    pub(crate) dimensions: Option<usize>,
+}
+
+/// The searches so far. A single search is a batch of one.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct BatcherStats {
+    /// Queries that came.
+    pub(crate) total_queries: u64,
+    /// Calls that they came in.
+    pub(crate) total_batches: u64,
+    /// Queries per call.
+    pub(crate) avg_batch_size: f64,
+    /// Queries that are waiting or running now.
+    pub(crate) queue_size: u64,
+}
+
+/// The passages as one text: the title in brackets, the text below, a line of dashes in between.
+pub(crate) fn context(passages: &[Passage]) -> String {
+    let parts = passages.iter().map(|passage| {
+        let title = passage.title.as_deref().unwrap_or(&passage.id);
+        format!("[{title}]\n{}", passage.content)
+    });
+    parts.collect::<Vec<_>>().join("\n---\n")
+}

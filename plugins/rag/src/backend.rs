@@ -1,0 +1,384 @@
+//! The backend: its life, its tools, and the limits of what callers may ask.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sandbox_plugin_api::prelude::*;
+use tokio::{sync::watch, task};
+
+use crate::{
+    answers::{
+        BatchAnswer, DeleteAnswer, IndexAnswer, IndexStats, Mode, NewDocument, SearchAnswer,
+        SessionDefaults, StatsAnswer, context,
+    },
+    batch::{self, Asked},
+    config::Config,
+    document::check_id,
+    failure::explain,
+    index::{Change, Changed, Filter, FilterError, Index, IndexError, Place, Progress, Question},
+    queries::Queries,
+};
+
+/// Retrieval over a corpus on disk.
+pub struct Rag {
+    config: Config,
+    place: Place,
+    /// There between `warmup` and `shutdown`.
+    index: RwLock<Option<Arc<Index>>>,
+    queries: Arc<Queries>,
+}
+
+// The searches run on the plugin's own runtime, not on its blocking threads: nothing else is on
+// that runtime, a search takes microseconds to a few milliseconds, and as many run at a time as
+// the runtime has threads, however many callers there are.
+#[backend(
+    name = "rag",
+    class = "RAGBackend",
+    description = "Retrieval: finds passages of a corpus that answer a question."
+)]
+impl Rag {
+    fn new(config: Config, env: &BackendEnv) -> Result<Self> {
+        config.check()?;
+        Ok(Self {
+            place: config.place(env),
+            config,
+            index: RwLock::default(),
+            queries: Arc::default(),
+        })
+    }
+
+    /// Opens the index, after building it when it is new or the corpus has changed.
+    async fn warmup(&self, context: &CallContext) -> Result<()> {
+        // A second warm-up opens the index anew; the lock must be free for that.
+        self.close().await?;
+        let (sender, mut receiver) = watch::channel(None::<Progress>);
+        let (place, cancelled) = (self.place.clone(), context.cancellation());
+        let mut opening = task::spawn_blocking(move || {
+            Index::open(&place, &cancelled, |progress| {
+                sender.send_replace(Some(progress));
+            })
+        });
+        let opened = loop {
+            tokio::select! {
+                opened = &mut opening => break opened?,
+                Ok(()) = receiver.changed() => {
+                    if let Some(progress) = *receiver.borrow_and_update() {
+                        report(context, progress);
+                    }
+                }
+            }
+        };
+        let index = opened.map_err(|error| self.explain(&error))?;
+        self.replace(Some(Arc::new(index)));
+        Ok(())
+    }
+
+    /// Closes the index, after the changes that it has taken.
+    async fn shutdown(&self) -> Result<()> {
+        self.close().await
+    }
+
+    /// Find the passages of the corpus that answer a question best. Use it before answering from
+    /// memory: put `context` into the prompt, and cite the results' ids or titles.
+    ///
+    /// The query is plain text, in any language; a question or a few words both work.
+    #[tool(
+        read_only,
+        idempotent,
+        title = "Search the corpus",
+        example = r#"{"query": "How do plants turn sunlight into energy?", "top_k": 3}"#,
+        example = r#"{"query": "光合作用", "filter": {"lang": "zh"}}"#
+    )]
+    #[expect(
+        clippy::unused_async,
+        reason = "a search runs on the runtime without ever waiting"
+    )]
+    async fn search(
+        &self,
+        info: Option<&SessionInfo>,
+        /// What to look for.
+        query: String,
+        /// How many results at most. Without it, the session's or the server's setting.
+        #[schemars(range(min = 1))]
+        top_k: Option<usize>,
+        /// How to look: `text` by words; `dense` and `hybrid` need an embedding model.
+        mode: Option<Mode>,
+        /// Only documents whose metadata has these values, `{"year": 1969}`; an array has each of
+        /// its values, a nested field is `outer.inner`.
+        filter: Option<Map<String, Value>>,
+    ) -> Result<SearchAnswer> {
+        self.queries.arrived(1);
+        let _under_way = self.queries.begin();
+        let top_k = self.top_k(info, top_k, mode)?;
+        self.check_query("/query", &query)?;
+        let filter = filter
+            .as_ref()
+            .map(Filter::new)
+            .transpose()
+            .map_err(|error| wrong_filter(&error))?;
+        let question = Question::new(&query, filter.unwrap_or_default(), top_k);
+        let results = self
+            .ready()?
+            .search(&question)
+            .map_err(|error| self.explain(&error))?;
+        Ok(SearchAnswer {
+            query,
+            context: context(&results),
+            results,
+        })
+    }
+
+    /// Answer several questions in one call, faster than one by one. Results, contexts and queries
+    /// are in the same order; a query that fails is listed in `errors` and has no results.
+    #[tool(
+        read_only,
+        idempotent,
+        title = "Search for several questions",
+        example = r#"{"queries": ["Who built the first steam engine?", "什么是人工智能"], "top_k": 2}"#
+    )]
+    async fn batch_search(
+        &self,
+        info: Option<&SessionInfo>,
+        /// What to look for, one after the other.
+        queries: Vec<String>,
+        /// How many results at most for each.
+        #[schemars(range(min = 1))]
+        top_k: Option<usize>,
+        /// How to look: `text` by words; `dense` and `hybrid` need an embedding model.
+        mode: Option<Mode>,
+    ) -> Result<BatchAnswer> {
+        at_most(
+            "/queries",
+            queries.len(),
+            self.config.max_queries,
+            "queries",
+        )?;
+        self.queries.arrived(queries.len());
+        let top_k = self.top_k(info, top_k, mode)?;
+        let (mut asked, mut results) = (Vec::new(), Vec::new());
+        for (place, query) in queries.iter().enumerate() {
+            match self.check_query(&format!("/queries/{place}"), query) {
+                Ok(()) => asked.push(Asked {
+                    place,
+                    question: Question::new(query, Filter::default(), top_k),
+                    under_way: self.queries.begin(),
+                }),
+                Err(error) => results.push((place, Err(error))),
+            }
+        }
+        let found = batch::search(&self.ready()?, asked).await;
+        let explained =
+            |result: Result<_, IndexError>| result.map_err(|error| self.explain(&error));
+        results.extend(
+            found
+                .into_iter()
+                .map(|(place, result)| (place, explained(result))),
+        );
+        Ok(batch::answer(queries.len(), results))
+    }
+
+    /// Add documents to the corpus, or replace those with the same id. When this answers, they are
+    /// on disk and found by the next search.
+    #[tool(
+        idempotent,
+        title = "Add documents",
+        example = r#"{"documents": [{"id": "note-1", "title": "Cache sizes", "text": "The first level cache of this machine holds 32 KiB.", "metadata": {"kind": "note"}}]}"#
+    )]
+    async fn index(
+        &self,
+        /// The documents.
+        documents: Vec<NewDocument>,
+    ) -> Result<IndexAnswer> {
+        at_most(
+            "/documents",
+            documents.len(),
+            self.config.max_documents,
+            "documents",
+        )?;
+        let (index, max_bytes) = (self.ready()?, self.config.max_document_bytes);
+        let preparing = Arc::clone(&index);
+        let prepared = task::spawn_blocking(move || {
+            let checked = documents.into_iter().enumerate().map(|(place, document)| {
+                document.check(max_bytes).map_err(|error| {
+                    Error::param(&format!("/documents/{place}/{}", error.field), error.reason)
+                })
+            });
+            Ok::<_, Error>(preparing.prepare(&checked.collect::<Result<Vec<_>>>()?))
+        });
+        let changed = self.change(&index, Change::Put(prepared.await??)).await?;
+        Ok(IndexAnswer {
+            indexed: changed.written,
+            replaced: changed.removed,
+            total: changed.total,
+        })
+    }
+
+    /// Remove documents by their ids. Ids that no document has are passed over.
+    #[tool(
+        destructive,
+        idempotent,
+        title = "Remove documents",
+        example = r#"{"ids": ["note-1"]}"#
+    )]
+    async fn delete(
+        &self,
+        /// The documents' ids, as searches show them.
+        ids: Vec<String>,
+    ) -> Result<DeleteAnswer> {
+        at_most("/ids", ids.len(), self.config.max_documents, "ids")?;
+        for (place, id) in ids.iter().enumerate() {
+            check_id(id).map_err(|error| Error::param(&format!("/ids/{place}"), error.reason))?;
+        }
+        let changed = self.change(&*self.ready()?, Change::Delete(ids)).await?;
+        Ok(DeleteAnswer {
+            deleted: changed.removed,
+            total: changed.total,
+        })
+    }
+
+    /// How many documents the corpus has, how large the index is, and how much it was asked.
+    #[tool(
+        read_only,
+        idempotent,
+        blocking,
+        title = "Show the index",
+        example = "{}"
+    )]
+    fn stats(&self) -> Result<StatsAnswer> {
+        let index = self.opened();
+        let stats = index.as_ref().map(|index| {
+            let counts = index.counts().map_err(|error| self.explain(&error))?;
+            Ok::<_, Error>(IndexStats {
+                path: self.config.index_path.display().to_string(),
+                documents: counts.documents,
+                chunks: counts.passages,
+                bytes: counts.bytes,
+                model: None,
+                dimensions: None,
+            })
+        });
+        Ok(StatsAnswer {
+            initialized: index.is_some(),
+            index: stats.transpose()?,
+            batcher: self.queries.stats(),
+        })
+    }
+}
+
+impl Rag {
+    fn opened(&self) -> Option<Arc<Index>> {
+        self.index
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn ready(&self) -> Result<Arc<Index>> {
+        self.opened()
+            .ok_or_else(|| Error::unavailable("the index is not open: warm the backend up first"))
+    }
+
+    fn replace(&self, index: Option<Arc<Index>>) -> Option<Arc<Index>> {
+        std::mem::replace(
+            &mut *self.index.write().unwrap_or_else(PoisonError::into_inner),
+            index,
+        )
+    }
+
+    /// Gives the index up. It closes when the calls that use it have ended.
+    async fn close(&self) -> Result<()> {
+        if let Some(index) = self.replace(None) {
+            // The last one to give it up waits for the thread that writes.
+            task::spawn_blocking(move || drop(index)).await?;
+        }
+        Ok(())
+    }
+
+    async fn change(&self, index: &Index, change: Change) -> Result<Changed> {
+        index
+            .change(change)
+            .await
+            .map_err(|error| self.explain(&error))
+    }
+
+    fn explain(&self, error: &IndexError) -> Error {
+        explain(error, &self.config.index_path.display().to_string())
+    }
+
+    /// How many results are asked for, when they can be had in this mode: the call's word counts
+    /// before the session's, and that before the server's.
+    fn top_k(
+        &self,
+        info: Option<&SessionInfo>,
+        top_k: Option<usize>,
+        mode: Option<Mode>,
+    ) -> Result<usize> {
+        let session = match info {
+            Some(info) => session_defaults(info)?,
+            None => SessionDefaults::default(),
+        };
+        let mode = mode.or(session.mode).unwrap_or(Mode::Text);
+        if mode != Mode::Text {
+            return Err(no_model(mode));
+        }
+        let asked = top_k.or(session.top_k).unwrap_or(self.config.default_top_k);
+        let most = self.config.max_top_k;
+        if (1..=most).contains(&asked) {
+            return Ok(asked);
+        }
+        Err(Error::param(
+            "/top_k",
+            format_args!("expected 1 to {most}, found {asked}"),
+        ))
+    }
+
+    fn check_query(&self, pointer: &str, query: &str) -> Result<()> {
+        if query.trim().is_empty() {
+            return Err(Error::param(pointer, "expected text that is not empty"));
+        }
+        at_most(pointer, query.len(), self.config.max_query_bytes, "bytes")
+    }
+}
+
+fn session_defaults(info: &SessionInfo) -> Result<SessionDefaults> {
+    match info.config().get() {
+        "null" => Ok(SessionDefaults::default()),
+        config => serde_json::from_str(config)
+            .map_err(|error| Error::new(Code::Param, format!("the session's config: {error}"))),
+    }
+}
+
+fn no_model(mode: Mode) -> Error {
+    let mode = if mode == Mode::Dense {
+        "dense"
+    } else {
+        "hybrid"
+    };
+    Error::unavailable(format!(
+        "mode {mode} needs an embedding model, and this backend has none: ask with mode text, or \
+         leave the mode out"
+    ))
+    .with_data(json!({ "pointer": "/mode", "available": ["text"] }))
+}
+
+fn wrong_filter(error: &FilterError) -> Error {
+    match error {
+        FilterError::Value { field, .. } => Error::param(&format!("/filter/{field}"), error),
+        FilterError::Fields { .. } => Error::param("/filter", error),
+    }
+}
+
+fn at_most(pointer: &str, found: usize, limit: usize, what: &str) -> Result<()> {
+    if found <= limit {
+        return Ok(());
+    }
+    Err(Error::param(
+        pointer,
+        format_args!("expected at most {limit} {what}, found {found}"),
+    ))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "progress is for the eye")]
+fn report(context: &CallContext, progress: Progress) {
+    let message = format!("{} documents are in the index", progress.documents);
+    context.progress(progress.bytes as f64, progress.of as f64, &message);
+}

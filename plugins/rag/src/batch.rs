@@ -1,0 +1,87 @@
+//! Several questions at once, on all cores.
+
+use std::{num::NonZero, panic, sync::Arc, thread};
+
+use sandbox_plugin_api::prelude::*;
+use tokio::task::{JoinSet, yield_now};
+
+use crate::{
+    answers::{BatchAnswer, BatchError, context},
+    index::{Index, IndexError, Passage, Question},
+    queries::UnderWay,
+};
+
+/// A question of a batch: its place there, and that it is under way.
+pub(crate) struct Asked {
+    pub(crate) place: usize,
+    pub(crate) question: Question,
+    pub(crate) under_way: UnderWay,
+}
+
+/// The result for the question at a place.
+pub(crate) type Found = (usize, Result<Vec<Passage>, IndexError>);
+
+/// Asks all questions, in any order.
+///
+/// There are as many tasks as cores, and each lets others run after every question: a large batch
+/// does not keep a single search waiting. Dropping the future ends them.
+pub(crate) async fn search(index: &Arc<Index>, asked: Vec<Asked>) -> Vec<Found> {
+    let mut tasks = JoinSet::new();
+    for lane in lanes(asked) {
+        let index = Arc::clone(index);
+        tasks.spawn(async move {
+            let mut found = Vec::with_capacity(lane.len());
+            for asked in lane {
+                found.push((asked.place, index.search(&asked.question)));
+                drop(asked.under_way);
+                yield_now().await;
+            }
+            found
+        });
+    }
+    let mut found = Vec::new();
+    while let Some(lane) = tasks.join_next().await {
+        match lane {
+            Ok(lane) => found.extend(lane),
+            // A panic in one query fails the call, as it does in a single search.
+            Err(error) => panic::resume_unwind(error.into_panic()),
+        }
+    }
+    found
+}
+
+/// Deals the questions out, one lane for each core.
+fn lanes(asked: Vec<Asked>) -> Vec<Vec<Asked>> {
+    let count = thread::available_parallelism()
+        .map_or(1, NonZero::get)
+        .min(asked.len());
+    let mut lanes: Vec<Vec<Asked>> = (0..count).map(|_| Vec::new()).collect();
+    for (turn, asked) in asked.into_iter().enumerate() {
+        lanes[turn % count].push(asked);
+    }
+    lanes
+}
+
+/// Puts the results in the order of the queries.
+pub(crate) fn answer(count: usize, results: Vec<(usize, Result<Vec<Passage>>)>) -> BatchAnswer {
+    let mut answer = BatchAnswer {
+        count,
+        results: vec![Vec::new(); count],
+        contexts: vec![String::new(); count],
+        errors: Vec::new(),
+    };
+    for (place, result) in results {
+        match result {
+            Ok(passages) => {
+                answer.contexts[place] = context(&passages);
+                answer.results[place] = passages;
+            }
+            Err(error) => answer.errors.push(BatchError {
+                index: place,
+                error: error.message().to_owned(),
+            }),
+        }
+    }
+    answer.errors.sort_by_key(|error| error.index);
+    answer
+}

@@ -1,0 +1,218 @@
+//! What `resources.rag.config` may hold, and what is made of it.
+
+use std::path::PathBuf;
+
+use sandbox_plugin_api::prelude::*;
+
+use crate::{index::Place, text::Chunking};
+
+/// The configuration as it is written. Relative paths start at the folder of the configuration file.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The folder of the index. It is made when it is not there; one server at a time uses it.
+    pub index_path: PathBuf,
+    /// A JSON Lines file that is read into the index, at the first start and whenever it has
+    /// changed: `contents` or `text`, optional `id` and `title`; other fields become metadata.
+    #[serde(default)]
+    pub corpus_path: Option<PathBuf>,
+    /// A folder with an embedding model. Not available in this version: leave it out.
+    #[serde(default)]
+    pub model_name: Option<String>,
+    /// Where a model runs: `cpu`, `cuda` or `cuda:0`. Without a model it changes nothing.
+    #[serde(default = "cpu")]
+    pub device: String,
+    /// How many results a search gives when it does not say.
+    #[serde(default = "number::<10>")]
+    #[schemars(range(min = 1))]
+    pub default_top_k: usize,
+    /// The most results that a search may ask for.
+    #[serde(default = "number::<100>")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_top_k: usize,
+    /// The length of the passages that long documents are cut into, in words (characters in
+    /// languages that put no spaces between words).
+    #[serde(default = "number::<256>")]
+    #[schemars(range(min = 16, max = 8192))]
+    pub chunk_tokens: usize,
+    /// How many words of a passage the next one repeats; at most half of `chunk_tokens`.
+    #[serde(default = "number::<32>")]
+    pub chunk_overlap: usize,
+    /// With how many waiting queries a model runs at once. Without a model it changes nothing.
+    #[serde(default = "number::<16>")]
+    #[schemars(range(min = 1))]
+    pub batcher_trigger_batch_size: usize,
+    /// How many queries a model takes in one run. Without a model it changes nothing.
+    #[serde(default = "number::<32>")]
+    #[schemars(range(min = 1))]
+    pub batcher_max_batch_size: usize,
+    /// For how many seconds a model waits for company to a query. Without a model it changes nothing.
+    #[serde(default = "fifty_milliseconds")]
+    #[schemars(range(min = 0.0, max = 10.0))]
+    pub batcher_max_wait_time: f64,
+    /// The longest query, in bytes.
+    #[serde(default = "number::<16_384>")]
+    #[schemars(range(min = 1))]
+    pub max_query_bytes: usize,
+    /// The most queries in one batch.
+    #[serde(default = "number::<256>")]
+    #[schemars(range(min = 1))]
+    pub max_queries: usize,
+    /// The most documents that one call may add or delete.
+    #[serde(default = "number::<10_000>")]
+    #[schemars(range(min = 1))]
+    pub max_documents: usize,
+    /// The longest document that a call may add, in bytes.
+    #[serde(default = "number::<4_194_304>")]
+    #[schemars(range(min = 1))]
+    pub max_document_bytes: usize,
+}
+
+const fn number<const N: usize>() -> usize {
+    N
+}
+
+fn cpu() -> String {
+    "cpu".to_owned()
+}
+
+const fn fifty_milliseconds() -> f64 {
+    0.05
+}
+
+/// The index would be held in memory many times over by larger answers.
+const MAX_TOP_K: usize = 1000;
+
+impl Config {
+    /// Everything that is wrong with it, in one error.
+    pub(crate) fn check(&self) -> Result<()> {
+        let wrong = self.faults();
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        Err(Error::config(wrong.join("; ")))
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut expect = |holds: bool, fault: String| {
+            if !holds {
+                faults.push(fault);
+            }
+        };
+        expect(
+            !self.index_path.as_os_str().is_empty(),
+            "index_path: expected the path of a folder, found nothing".to_owned(),
+        );
+        expect(
+            self.model_name.is_none(),
+            "model_name: this version searches by full text only and runs no model; leave the key out".to_owned(),
+        );
+        expect(
+            is_device(&self.device),
+            format!(
+                "device: expected cpu, cuda or cuda:0, found {:?}",
+                self.device
+            ),
+        );
+        for (key, value, least, most) in [
+            ("max_top_k", self.max_top_k, 1, MAX_TOP_K),
+            ("default_top_k", self.default_top_k, 1, self.max_top_k),
+            ("chunk_tokens", self.chunk_tokens, 16, 8192),
+            (
+                "chunk_overlap",
+                self.chunk_overlap,
+                0,
+                self.chunk_tokens / 2,
+            ),
+            (
+                "batcher_max_batch_size",
+                self.batcher_max_batch_size,
+                1,
+                usize::MAX,
+            ),
+            (
+                "batcher_trigger_batch_size",
+                self.batcher_trigger_batch_size,
+                1,
+                self.batcher_max_batch_size,
+            ),
+            ("max_query_bytes", self.max_query_bytes, 1, usize::MAX),
+            ("max_queries", self.max_queries, 1, usize::MAX),
+            ("max_documents", self.max_documents, 1, usize::MAX),
+            ("max_document_bytes", self.max_document_bytes, 1, usize::MAX),
+        ] {
+            let most_text = if most == usize::MAX {
+                String::new()
+            } else {
+                format!(" and at most {most}")
+            };
+            expect(
+                (least..=most).contains(&value),
+                format!("{key}: expected at least {least}{most_text}, found {value}"),
+            );
+        }
+        expect(
+            (0.0..=10.0).contains(&self.batcher_max_wait_time),
+            format!(
+                "batcher_max_wait_time: expected 0 to 10 seconds, found {}",
+                self.batcher_max_wait_time
+            ),
+        );
+        faults
+    }
+
+    /// Where the index is, with paths that hold wherever the process is.
+    pub(crate) fn place(&self, env: &BackendEnv) -> Place {
+        Place {
+            directory: env.resolve(&self.index_path),
+            corpus: self.corpus_path.as_ref().map(|path| env.resolve(path)),
+            chunking: Chunking {
+                tokens: self.chunk_tokens,
+                overlap: self.chunk_overlap,
+            },
+        }
+    }
+}
+
+fn is_device(device: &str) -> bool {
+    let number = device.strip_prefix("cuda:");
+    device == "cpu" || device == "cuda" || number.is_some_and(|number| number.parse::<u8>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(config: Value) -> String {
+        let config: Config = serde_json::from_value(config).unwrap();
+        config
+            .check()
+            .map_or_else(|error| error.message().to_owned(), |()| String::new())
+    }
+
+    #[test]
+    fn a_path_is_enough() {
+        assert_eq!(check(json!({"index_path": "x"})), "");
+    }
+
+    #[test]
+    fn all_faults_come_at_once() {
+        let message = check(json!({
+            "index_path": "", "device": "gpu", "default_top_k": 101, "chunk_tokens": 20, "chunk_overlap": 11,
+        }));
+        for part in [
+            "index_path: ",
+            "device: ",
+            "default_top_k: expected at least 1 and at most 100, found 101",
+            "chunk_overlap: ",
+        ] {
+            assert!(message.contains(part), "{part} is missing in: {message}");
+        }
+    }
+
+    #[test]
+    fn a_model_is_refused_and_not_ignored() {
+        assert!(check(json!({"index_path": "x", "model_name": "m"})).contains("leave the key out"));
+    }
+}

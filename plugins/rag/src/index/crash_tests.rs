@@ -1,0 +1,172 @@
+//! Kills a real process in the middle of its work, and looks at what it left.
+//!
+//! The process is this test program again, told by an environment variable what to do.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::{Change, Filter, Index, Place, Question};
+use crate::{
+    document::{Document, Id},
+    text::Chunking,
+};
+
+const FOLDER: &str = "RAG_TEST_FOLDER";
+
+fn place(folder: &Path) -> Place {
+    let corpus = folder.join("corpus.jsonl");
+    Place {
+        directory: folder.join("index"),
+        corpus: corpus.exists().then_some(corpus),
+        chunking: Chunking {
+            tokens: 64,
+            overlap: 8,
+        },
+    }
+}
+
+fn open(folder: &Path) -> Index {
+    Index::open(&place(folder), &CancellationToken::new(), |_| {}).unwrap()
+}
+
+fn found(index: &Index, question: &str) -> usize {
+    index
+        .search(&Question::new(question, Filter::default(), 1000))
+        .unwrap()
+        .len()
+}
+
+/// This program again, running one of the tests below in a folder.
+fn spawn(test: &str, folder: &Path) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args([
+            "--exact",
+            &format!("index::crash_tests::{test}"),
+            "--nocapture",
+        ])
+        .env(FOLDER, folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// The lines of the child that are meant for its parent.
+fn lines(child: &mut Child) -> impl Iterator<Item = String> {
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines
+        .map_while(Result::ok)
+        .filter_map(|line| Some(line.split_once("> ")?.1.to_owned()))
+}
+
+fn tell(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "> {line}").unwrap();
+    out.flush().unwrap();
+}
+
+#[test]
+fn child_writes_until_killed() {
+    let Some(folder) = env::var_os(FOLDER) else {
+        return;
+    };
+    let index = open(Path::new(&folder));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    for number in 0.. {
+        let contents = format!("number{number} of the endless series");
+        let id = Some(Id::Number(number));
+        let document = Document::new(id, None, Some(contents), Default::default(), 1000).unwrap();
+        runtime
+            .block_on(index.change(Change::Put(index.prepare(&[document]))))
+            .unwrap();
+        tell(&number.to_string());
+    }
+}
+
+#[test]
+fn what_was_answered_survives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    // Twice: the second process goes on where the first was killed.
+    for answered in [10, 20] {
+        let mut child = spawn("child_writes_until_killed", folder.path());
+        let last = lines(&mut child).nth(answered).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(last, answered.to_string());
+        let index = open(folder.path());
+        for number in 0..=answered {
+            assert_eq!(
+                found(&index, &format!("number{number}")),
+                1,
+                "{number} is lost"
+            );
+        }
+        let documents = index.counts().unwrap().documents;
+        assert_eq!(
+            usize::try_from(documents).unwrap(),
+            found(&index, "endless series")
+        );
+    }
+}
+
+#[test]
+fn child_reads_a_corpus_until_killed() {
+    let Some(folder) = env::var_os(FOLDER) else {
+        return;
+    };
+    let cancelled = CancellationToken::new();
+    let _ = Index::open(&place(Path::new(&folder)), &cancelled, |progress| {
+        if progress.documents > 2000 {
+            tell("in the middle");
+            loop {
+                thread::park();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_corpus_that_was_being_read_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = folder.path().join("corpus.jsonl");
+    fs::write(
+        &corpus,
+        json!({"id": "old", "text": "the state before"}).to_string(),
+    )
+    .unwrap();
+    drop(open(folder.path()));
+    let many: Vec<String> = (0..5000)
+        .map(|n| json!({"id": n, "text": format!("new{n} corpus")}).to_string())
+        .collect();
+    fs::write(&corpus, many.join("\n")).unwrap();
+
+    let mut child = spawn("child_reads_a_corpus_until_killed", folder.path());
+    assert_eq!(lines(&mut child).next().unwrap(), "in the middle");
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let before = Place {
+        corpus: None,
+        ..place(folder.path())
+    };
+    let index = Index::open(&before, &CancellationToken::new(), |_| {}).unwrap();
+    assert_eq!(
+        found(&index, "state"),
+        1,
+        "the old corpus is there until the new one is"
+    );
+    assert_eq!(index.counts().unwrap().documents, 1);
+    drop(index);
+    let index = open(folder.path());
+    assert_eq!(index.counts().unwrap().documents, 5000);
+    assert_eq!((found(&index, "state"), found(&index, "new4999")), (0, 1));
+}
