@@ -15,7 +15,7 @@ const HANDOVER: f64 = 0.1;
 /// Stopping a stubborn command takes a second and more; waiting longer than this helps nobody.
 const LONGEST_HANDOVER: Duration = Duration::from_millis(2_500);
 /// The time for what should be done at once: writing to a command, or finding the shell idle.
-const AT_ONCE: Duration = Duration::from_secs(10);
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// A shell per session.
 #[derive(Debug)]

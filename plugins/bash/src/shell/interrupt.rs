@@ -144,13 +144,15 @@ fn kill_victims(console: &Console, running: &Running) {
 /// What the command started: everything that was not there before and does not descend from something that was. What
 /// an earlier call left in the background stays, with all its children.
 fn victims(console: &Console, running: &Running) -> Vec<i32> {
-    let shell = console.shell_pid;
     let parents: BTreeMap<i32, i32> = console
         .tree()
         .processes()
         .iter()
         .map(|process| (process.pid, process.parent))
         .collect();
+    // The supervisor has no other child than the shell, or the one that it has just started in its place.
+    let supervisor = console.tree().program_pid();
+    let is_shell = |pid: &i32| parents.get(pid).copied() == supervisor;
     // A process that is younger than the command has the number of one that was there before, and is not it.
     let was_there = |pid: i32| match start_time(pid) {
         Some(started) => {
@@ -161,9 +163,9 @@ fn victims(console: &Console, running: &Running) -> Vec<i32> {
     let is_victim = |pid: i32| {
         let above = std::iter::successors(Some(pid), |child| parents.get(child).copied());
         let mut own = above
-            .take_while(|pid| *pid != shell && parents.contains_key(pid))
+            .take_while(|pid| !is_shell(pid) && parents.contains_key(pid))
             .take(parents.len());
-        pid != shell && !own.any(was_there)
+        !is_shell(&pid) && !own.any(was_there)
     };
     parents
         .keys()
