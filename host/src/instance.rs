@@ -63,7 +63,7 @@ impl Instance {
     fn begin(name: &str) -> io::Result<Self> {
         sweep();
         let directory = base()?.join(name);
-        fs::DirBuilder::new().mode(0o700).recursive(true).create(&directory)?;
+        make(&directory)?;
         let mut reaper = Command::new("/proc/self/exe")
             .arg(REAP)
             .arg(name)
@@ -109,7 +109,7 @@ fn sweep() {
     }
 }
 
-/// Kills what carries the name, until nothing does, and removes the directory.
+/// Kills what carries the name, its server apart, until nothing does; removes the directory.
 fn remove(name: &str) {
     // A process may start another between two looks; each look kills a generation.
     for _ in 0..100 {
@@ -124,7 +124,8 @@ fn remove(name: &str) {
 
 fn kill_marked(name: &str) -> usize {
     let marker = format!("{INSTANCE}={name}");
-    let own = std::process::id();
+    // A server that stops in order waits for its reaper, and carries the name too.
+    let spared = [Some(std::process::id()), owner(name)];
     let mut killed = 0;
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|text| text.parse::<u32>().ok()) else {
@@ -134,7 +135,7 @@ fn kill_marked(name: &str) -> usize {
         let marked = environment
             .split(|byte| *byte == 0)
             .any(|variable| variable == marker.as_bytes());
-        if pid != own && marked && kill(pid) {
+        if marked && !spared.contains(&Some(pid)) && kill(pid) {
             killed += 1;
         }
     }
@@ -150,11 +151,12 @@ fn kill(pid: u32) -> bool {
 
 /// Whether `name` is a server's that does not live any more.
 fn is_dead(name: &str) -> bool {
-    let Some((pid, _)) = name.split_once('-') else {
-        return false;
-    };
-    pid.parse()
-        .is_ok_and(|pid| name_of(pid).is_none_or(|living| living != name))
+    owner(name).is_some_and(|pid| name_of(pid).is_none_or(|living| living != name))
+}
+
+/// The process id in a server's name.
+fn owner(name: &str) -> Option<u32> {
+    name.split_once('-')?.0.parse().ok()
 }
 
 /// Process id and start time: together they never come again while the machine is up.
@@ -171,12 +173,18 @@ fn name_of(pid: u32) -> Option<String> {
 fn base() -> io::Result<PathBuf> {
     let user = rustix::process::getuid().as_raw();
     let base = env::temp_dir().join(format!("sandbox-{user}"));
-    fs::DirBuilder::new().mode(0o700).recursive(true).create(&base)?;
+    make(&base)?;
     if is_own(&base, user) {
         return Ok(base);
     }
     let message = format!("{} belongs to somebody else; remove it", base.display());
     Err(io::Error::other(message))
+}
+
+/// A directory that others may pass through but not list: isolated programs run as another user
+/// and have their own directories below.
+fn make(directory: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o711).recursive(true).create(directory)
 }
 
 fn is_own(path: &Path, user: u32) -> bool {

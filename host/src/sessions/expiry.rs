@@ -17,7 +17,7 @@ const AT_ONCE: usize = 64;
 
 /// The queue. Calls do not touch it: a session that was used is put back when its old time comes.
 #[derive(Default)]
-pub struct Expiry {
+pub(super) struct Expiry {
     queue: Mutex<BinaryHeap<Reverse<Due>>>,
     changed: Notify,
 }
@@ -61,7 +61,7 @@ impl Expiry {
 }
 
 /// Starts the task that ends expired sessions; it ends with the last reference to them.
-pub fn spawn(sessions: &Arc<Sessions>) {
+pub(super) fn spawn(sessions: &Arc<Sessions>) {
     let sessions = Arc::downgrade(sessions);
     tokio::spawn(async move {
         let ending = Arc::new(Semaphore::new(AT_ONCE));

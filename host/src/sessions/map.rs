@@ -53,7 +53,7 @@ struct Worker {
 
 /// The sharded map. No method waits, and none hands out a lock.
 #[derive(Default)]
-pub struct Map(DashMap<Box<str>, Worker>);
+pub(super) struct Map(DashMap<Box<str>, Worker>);
 
 impl Map {
     pub(super) fn workers(&self) -> usize {

@@ -1,4 +1,9 @@
 //! The host, tested from outside: one binary for all integration tests.
 
 mod config;
+mod engine;
 mod fixtures;
+mod serve;
+mod server;
+mod sessions;
+mod http;
