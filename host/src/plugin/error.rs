@@ -42,7 +42,7 @@ pub enum LoadFailure {
     #[error("the library is refused")]
     Refused,
     /// The library has other backends.
-    #[error("{}", no_such_class(class.as_deref(), library))]
+    #[error("{}", no_such_class(class.as_deref()))]
     NoSuchClass {
         /// The class that is wanted, if one was named.
         class: Option<String>,
@@ -201,7 +201,7 @@ impl LoadFailure {
         match self {
             Self::NoSuchClass { class, .. } => class.clone(),
             Self::Open { reason } => Some(reason.clone()),
-            Self::Layout { full } => Some(super::report::useful_end(full)),
+            Self::Layout { full } => Some(super::layout::differences(full)),
             Self::Describe { message, .. } => Some(message.clone()),
             _ => None,
         }
@@ -257,10 +257,10 @@ fn open_hint(reason: &str) -> &'static str {
     }
 }
 
-fn no_such_class(class: Option<&str>, library: &str) -> String {
+fn no_such_class(class: Option<&str>) -> String {
     match class {
         Some(class) => format!("the library has no backend of class `{class}`"),
-        None => format!("the library has several backends, and none is called `{library}`"),
+        None => "the library has several backends, and it is not said which is meant".to_owned(),
     }
 }
 

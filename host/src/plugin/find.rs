@@ -1,7 +1,10 @@
 //! Looks for the library that a `backend_class` means, and inspects what it finds.
 //! Owns the choice of the file; runs nothing of it.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     class::{BackendClass, Library, file_name},
@@ -58,7 +61,10 @@ pub fn find(
             trace,
             bytes,
         }),
-        Err(failure) => Err(failed(failure, trace)),
+        Err(failure) => {
+            let file = inspection.file.clone();
+            Err(failed(failure, trace).of(file))
+        }
     }
 }
 
@@ -81,7 +87,8 @@ fn look(
     };
     let name = match &class.library {
         Library::Path(path) => {
-            let file = base.join(path);
+            // Taken apart and joined, `a/./b` is `a/b`.
+            let file: PathBuf = base.join(path).components().collect();
             let (found, good) = look_at(&file, sha256);
             add(Origin::Written, Some(&file), found);
             return (trace, good);

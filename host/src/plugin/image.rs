@@ -4,6 +4,7 @@
 //! is replaced by another of the same name is not loaded again, because glibc knows libraries by name.
 
 use std::{
+    any::Any,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -13,14 +14,8 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Image {
     path: PathBuf,
-    _keep: Keep,
-}
-
-#[derive(Debug)]
-enum Keep {
-    #[cfg(target_os = "linux")]
-    Memory(std::os::fd::OwnedFd),
-    Folder(tempfile::TempDir),
+    /// The file in memory, or the folder: dropped, it is gone.
+    _keep: Box<dyn Any + Send>,
 }
 
 impl Image {
@@ -82,7 +77,7 @@ fn in_memory(bytes: &[u8], file: &Path) -> io::Result<Image> {
     fs::metadata(&path)?;
     Ok(Image {
         path,
-        _keep: Keep::Memory(memory.into()),
+        _keep: Box::new(memory),
     })
 }
 
@@ -93,7 +88,7 @@ fn in_folder(bytes: &[u8], file: &Path) -> io::Result<Image> {
     fs::write(&path, bytes)?;
     Ok(Image {
         path,
-        _keep: Keep::Folder(folder),
+        _keep: Box::new(folder),
     })
 }
 

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::{Inspection, LoadError, LoadFailure, Problem};
+use super::{Inspection, LoadError, LoadFailure, Origin, Problem};
 
 impl LoadError {
     /// The error as an operator reads it; `verbose` adds what is long.
@@ -17,8 +17,7 @@ impl LoadError {
             }
             write_problem(&mut text, &problem, &self.to_string());
         }
-        // Once a library was chosen, where it was looked for no longer matters.
-        if (self.library.is_none() || verbose) && !self.trace.0.is_empty() {
+        if verbose || self.search_matters() {
             text.push_str(&self.trace.to_string());
         }
         if let (true, LoadFailure::Layout { full }) = (verbose, &*self.failure) {
@@ -28,6 +27,15 @@ impl LoadError {
             }
         }
         text
+    }
+}
+
+impl LoadError {
+    /// Once a library was chosen, or where the one file is named already, the search tells nothing.
+    fn search_matters(&self) -> bool {
+        let one = matches!(&*self.trace.0, [only] if only.origin == Origin::Written);
+        let named = one && matches!(*self.failure, LoadFailure::Refused);
+        self.library.is_none() && !self.trace.0.is_empty() && !named
     }
 }
 
@@ -62,11 +70,6 @@ fn line(text: &mut String, indent: usize, name: &str, value: &str) {
 
 fn shown(file: Option<&std::path::Path>) -> String {
     file.map(|file| file.display().to_string()).unwrap_or_default()
-}
-
-/// The end of `abi_stable`'s report, which has hundreds of lines: the fields that differ.
-pub(super) fn useful_end(full: &str) -> String {
-    full.trim().to_owned()
 }
 
 /// An inspection as `sandbox plugin inspect` shows it.

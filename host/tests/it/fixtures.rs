@@ -12,7 +12,17 @@ use std::{
 use serde_json::Value;
 
 /// The packages that are built together; their libraries have the name without the prefix.
-const PACKAGES: &[&str] = &["counter", "echo", "hangs", "hybrid", "panics"];
+const PACKAGES: &[&str] = &[
+    "allocator",
+    "bad-schema",
+    "counter",
+    "duo",
+    "echo",
+    "hangs",
+    "hybrid",
+    "layout",
+    "panics",
+];
 
 static LIBRARIES: LazyLock<HashMap<String, PathBuf>> = LazyLock::new(build);
 
@@ -53,7 +63,7 @@ fn build() -> HashMap<String, PathBuf> {
     for package in PACKAGES {
         cargo.args(["-p", &format!("fixture-{package}")]);
     }
-    libraries(&mut cargo)
+    libraries(&mut cargo, &[])
 }
 
 /// The cargo that runs these tests, in the repository's root.
@@ -65,9 +75,11 @@ pub(crate) fn cargo() -> Command {
 }
 
 /// Runs a build and lists the dynamic libraries that came out of it, by the name of their crate.
-pub(crate) fn libraries(cargo: &mut Command) -> HashMap<String, PathBuf> {
+/// `last` are the arguments that must come last.
+pub(crate) fn libraries(cargo: &mut Command, last: &[&str]) -> HashMap<String, PathBuf> {
     let output = cargo
         .args(["--quiet", "--message-format", "json-render-diagnostics"])
+        .args(last)
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo runs");
@@ -99,4 +111,19 @@ fn every_fixture_is_built() {
         let library = library(&name.replace('-', "_"));
         assert!(library.is_file(), "{}", library.display());
     }
+}
+
+/// Compiles a source of `fixtures/` in C to a library in `folder`.
+pub(crate) fn c_library(source: &str, folder: &Path, name: &str, arguments: &[&str]) -> PathBuf {
+    let file = folder.join(format!("{}{name}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX));
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"])
+        .arg(&file)
+        .arg(root().join("fixtures").join(source))
+        .args(arguments)
+        .output()
+        .expect("a C compiler is installed: Rust links with it");
+    let said = String::from_utf8_lossy(&compiled.stderr);
+    assert!(compiled.status.success(), "{source} does not compile:\n{said}");
+    file
 }

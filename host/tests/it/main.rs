@@ -3,6 +3,7 @@
 mod config;
 mod engine;
 mod fixtures;
+mod loading;
 mod serve;
 mod server;
 mod sessions;
