@@ -1,10 +1,10 @@
 //! Stops the running command and keeps the shell: first as Ctrl-C would, then by killing what the command started,
 //! and only then the shell itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use sandbox_isolation::{Signal, start_time};
+use sandbox_isolation::{Signal, children, start_time};
 use tokio::time::timeout;
 
 use super::console::{Answer, Console, Outputs};
@@ -13,7 +13,7 @@ use super::console::{Answer, Console, Outputs};
 const POLITE: Duration = Duration::from_millis(100);
 /// How long the shell may go on with one command after another before it is killed too.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The time between two interrupts: a shell between two commands takes one, a shell waiting for a command may not.
+/// The time between two interrupts.
 const BETWEEN: Duration = Duration::from_millis(1);
 /// The time between two questions to a shell that does not answer.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
@@ -43,22 +43,21 @@ pub(super) struct Running {
 }
 
 /// Stops the command that runs.
+///
+/// The shell is interrupted before what it waits for: only a shell that has seen an interrupt itself takes the end of
+/// a command by the same signal for one, and does not go on with the next command of the list. A command that catches
+/// the signal and ends in its own way is taken for one that dealt with it; so the shell is interrupted again and again,
+/// to hit it between two commands.
 pub(super) async fn interrupt(
     console: &mut Console,
     outputs: &mut Outputs,
     running: &Running,
 ) -> Aftermath {
-    for pid in victims(console, running) {
-        console.tree().signal(pid, Signal::INT);
-    }
-    console.tree().signal(console.shell_pid, Signal::INT);
-    let polite = wait_for(console, outputs, Some(&running.nonce), POLITE).await;
-    // What ignored the signal, or works in the background, goes now; what was there before the command stays.
-    kill_victims(console, running);
-    let aftermath = match polite {
+    let aftermath = match ask_to_end(console, outputs, running).await {
         Some(ended) => ended,
         None => insist(console, outputs, running).await,
     };
+    // What ignored the signal, or works in the background, goes now; what was there before the command stays.
     kill_victims(console, running);
     if !matches!(aftermath, Aftermath::Kept { .. }) {
         return aftermath;
@@ -66,11 +65,35 @@ pub(super) async fn interrupt(
     settle(console, outputs).await
 }
 
+async fn ask_to_end(
+    console: &mut Console,
+    outputs: &mut Outputs,
+    running: &Running,
+) -> Option<Aftermath> {
+    let started = Instant::now();
+    let mut asked = BTreeSet::new();
+    while started.elapsed() < POLITE {
+        console.tree().signal(console.shell_pid, Signal::INT);
+        for pid in victims(console, running) {
+            // Some programs end at once at a second Ctrl-C, without the tidying up that the first one began.
+            if asked.insert(pid) {
+                console.tree().signal(pid, Signal::INT);
+            }
+        }
+        let ended = wait_for(console, outputs, Some(&running.nonce), BETWEEN).await;
+        if ended.is_some() {
+            return ended;
+        }
+    }
+    None
+}
+
 async fn insist(console: &mut Console, outputs: &mut Outputs, running: &Running) -> Aftermath {
     let started = Instant::now();
     let mut asked: Option<Instant> = None;
     while started.elapsed() < PATIENCE {
         kill_victims(console, running);
+        wait_until_reaped(console.shell_pid);
         console.tree().signal(console.shell_pid, Signal::INT);
         // An interrupt may have hit the shell while it read the last line that asked. More lines than a few would fill
         // the socket of a shell that reads none.
@@ -135,6 +158,16 @@ async fn wait_for(
     })
     .await
     .ok()
+}
+
+/// Waits, for a moment only, until the shell has seen the end of a child that was killed: an interrupt then keeps it
+/// from the next command of the list.
+fn wait_until_reaped(shell: i32) {
+    let started = Instant::now();
+    let before = children(shell).len();
+    while before > 0 && children(shell).len() >= before && started.elapsed() < BETWEEN {
+        std::hint::spin_loop();
+    }
 }
 
 fn kill_victims(console: &Console, running: &Running) {

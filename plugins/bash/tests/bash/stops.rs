@@ -43,6 +43,17 @@ fn a_command_that_takes_too_long_is_stopped_and_the_shell_lives() {
         eventually("the command is gone", || {
             processes_with("1001.25").is_empty()
         });
+        // The rest of a stopped list is not run.
+        for rest in [
+            "; A=lost",
+            " && A=lost",
+            " || A=lost",
+            " | cat; A=lost",
+            "\nA=lost",
+        ] {
+            times_out(session, &format!("sleep 1001.25{rest}"));
+            assert_eq!(printed(session, "echo $A"), "kept\n", "{rest:?} was run");
+        }
     });
 }
 
