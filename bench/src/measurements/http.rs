@@ -1,0 +1,90 @@
+//! `POST /api/v1/execute` of an echo tool against a bare axum handler.
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::rounds::Rounds;
+use crate::{
+    baseline::Baseline,
+    client::{Connection, request},
+    load::Plan,
+    row::{Goal, Row},
+    server::Server,
+    workshop::Workshop,
+};
+
+/// How often each side is measured.
+const ROUNDS: usize = 8;
+
+/// Measures with this many connections.
+pub(crate) async fn execute(workshop: &Workshop, connections: usize) -> anyhow::Result<Vec<Row>> {
+    let server = Server::with(workshop, &["echo"]).await?;
+    let body = json!({
+        "worker_id": "bench",
+        "action": "echo:echo",
+        "params": { "value": { "query": "what is measured is the way there and back", "top_k": 10 } },
+    })
+    .to_string();
+    let answer = sample(&server, &body).await?;
+    let baseline = Baseline::start(&answer).await?;
+    let plan = Plan {
+        address: server.address,
+        connections,
+        bodies: vec![body],
+        warm_up_ms: 150,
+        measure_ms: 600,
+        every_us: 0,
+    };
+    let against = Plan {
+        address: baseline.address,
+        ..plan.clone()
+    };
+    let rounds = alternate(&plan, &against).await?;
+    server.stop().await?;
+    Ok(rows(&rounds, connections))
+}
+
+/// An answer of the server, for the baseline to give the same bytes.
+async fn sample(server: &Server, body: &str) -> anyhow::Result<String> {
+    let mut connection = Connection::open(server.address).await?;
+    let request = request(server.address, "/api/v1/execute", body);
+    let answer = connection.call(&request).await?;
+    let text = str::from_utf8(answer.body).context("the answer is not text")?;
+    anyhow::ensure!(answer.status == 200, "the echo was refused: {text}");
+    Ok(text.to_owned())
+}
+
+/// Whoever goes first in one round goes second in the next: a machine that grows slower or faster
+/// treats both alike.
+async fn alternate(ours: &Plan, theirs: &Plan) -> anyhow::Result<Rounds> {
+    let mut rounds = Rounds::default();
+    for round in 0..ROUNDS {
+        if round % 2 == 0 {
+            rounds.ours.push(ours.run().await?);
+            rounds.theirs.push(theirs.run().await?);
+        } else {
+            rounds.theirs.push(theirs.run().await?);
+            rounds.ours.push(ours.run().await?);
+        }
+    }
+    Ok(rounds)
+}
+
+fn rows(rounds: &Rounds, connections: usize) -> Vec<Row> {
+    let name = format!("http/execute/{connections}");
+    let (rate, their_rate) = rounds.medians(|load| load.per_second);
+    let (p99, their_p99) = rounds.medians(|load| load.p99_us);
+    let noise = rounds.noise(|load| load.per_second);
+    vec![
+        Row::new(name.clone(), rate, "requests/s")
+            .against(their_rate)
+            .goal(Goal::RatioAtLeast(0.85))
+            .note(format!(
+                "server logs at its default level to a file; {noise}"
+            )),
+        Row::new(format!("{name}/p99"), p99, "us")
+            .against(their_p99)
+            .goal(Goal::RatioAtMost(1.3))
+            .note(rounds.noise(|load| load.p99_us)),
+    ]
+}

@@ -1,0 +1,75 @@
+//! Everything that is measured, in the order of the table. A new measurement is a module here and a
+//! line in [`MEASUREMENTS`].
+
+mod http;
+mod isolation;
+mod rounds;
+mod sessions;
+mod start;
+mod vtable;
+
+use std::pin::Pin;
+
+use crate::{row::Row, workshop::Workshop};
+
+/// The rows, when they are measured.
+type Measured<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Vec<Row>>> + 'a>>;
+
+/// Something to measure.
+pub(crate) struct Measurement {
+    /// What its rows' names begin with.
+    pub(crate) name: &'static str,
+    /// What it is about.
+    pub(crate) about: &'static str,
+    /// Measures it. What it starts ends with the future, finished or dropped.
+    pub(crate) run: fn(&Workshop) -> Measured<'_>,
+}
+
+/// All there are.
+pub(crate) const MEASUREMENTS: &[Measurement] = &[
+    Measurement {
+        name: "http/execute/1",
+        about: "an echo tool over HTTP against a bare axum handler, 1 connection",
+        run: |workshop| Box::pin(http::execute(workshop, 1)),
+    },
+    Measurement {
+        name: "http/execute/16",
+        about: "the same, 16 connections",
+        run: |workshop| Box::pin(http::execute(workshop, 16)),
+    },
+    Measurement {
+        name: "http/execute/64",
+        about: "the same, 64 connections",
+        run: |workshop| Box::pin(http::execute(workshop, 64)),
+    },
+    Measurement {
+        name: "http/execute/256",
+        about: "the same, 256 connections",
+        run: |workshop| Box::pin(http::execute(workshop, 256)),
+    },
+    Measurement {
+        name: "vtable",
+        about: "a call through a plugin's vtable against a call of a trait object",
+        run: |workshop| Box::pin(vtable::measure(workshop)),
+    },
+    Measurement {
+        name: "start",
+        about: "the default configuration from nothing to ready, and its memory then",
+        run: |workshop| Box::pin(start::measure(workshop)),
+    },
+    Measurement {
+        name: "sessions/100000",
+        about: "idle sessions: their memory, and what others notice when they all expire at once",
+        run: |workshop| Box::pin(sessions::measure(workshop)),
+    },
+    Measurement {
+        name: "isolation/initialize",
+        about: "what others notice of a worker whose sessions take a second to begin",
+        run: |workshop| Box::pin(isolation::initialize(workshop)),
+    },
+    Measurement {
+        name: "isolation/blocking",
+        about: "what others notice of a worker in a tool that blocks for a second",
+        run: |workshop| Box::pin(isolation::blocking(workshop)),
+    },
+];
