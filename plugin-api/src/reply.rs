@@ -107,6 +107,10 @@ fn meta_bytes(meta: &Map<String, Value>) -> Vec<u8> {
 }
 
 /// What a tool may return: a [`Reply`], or anything that serialises.
+#[diagnostic::on_unimplemented(
+    message = "a tool cannot return `{Self}`: it does not serialise",
+    label = "derive `Serialize` for it, or return a `Reply`"
+)]
 pub trait IntoReply {
     /// The answer.
     ///

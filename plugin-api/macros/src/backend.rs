@@ -39,22 +39,33 @@ pub(crate) fn expand(arguments: TokenStream, mut block: ItemImpl) -> Result<Toke
         }
     }
     if let Some(errors) = errors {
-        // The author's block stays, so that the compiler says nothing about missing functions.
+        // The block stays, and is a backend all the same, so that the compiler does not complain
+        // about what would be there but for the mistakes.
         let errors = errors.into_compile_error();
-        return Ok(quote!(#errors #block));
+        let lifecycle = Lifecycle::default();
+        let create = quote!(::core::unimplemented!());
+        let stub = implementation(&names, &block, None, &lifecycle, &create, &[]);
+        return Ok(quote!(#errors #block #stub));
     }
-    let implementation = implementation(&names, &block, session.as_ref(), &lifecycle, &tools);
+    let implementation = implementation(
+        &names,
+        &block,
+        session.as_ref(),
+        &lifecycle,
+        &create(&block, &lifecycle),
+        &tools,
+    );
     Ok(quote!(#block #implementation))
 }
 
 fn check_block(block: &ItemImpl) -> Result<()> {
     if let Some((_, path, _)) = &block.trait_ {
         let message = "#[backend] belongs on the struct's own impl block, not on a trait's";
-        return Err(syn::Error::new(path.span(), message));
+        return Err(syn::Error::new_spanned(path, message));
     }
     if !block.generics.params.is_empty() {
         let message = "a backend has no type parameters: the host makes it from its class alone";
-        return Err(syn::Error::new(block.generics.span(), message));
+        return Err(syn::Error::new_spanned(&block.generics, message));
     }
     Ok(())
 }
@@ -111,11 +122,23 @@ fn session_type(block: &ItemImpl) -> Result<Option<Type>> {
     Ok(None)
 }
 
+/// How the backend is made: by its `new`, or by its `Default`.
+fn create(block: &ItemImpl, lifecycle: &Lifecycle) -> TokenStream {
+    let backend = &block.self_ty;
+    let default =
+        || quote_spanned!(backend.span()=> Ok(<#backend as ::core::default::Default>::default()));
+    lifecycle
+        .new
+        .as_ref()
+        .map_or_else(default, Function::create)
+}
+
 fn implementation(
     names: &Names,
     block: &ItemImpl,
     session: Option<&Type>,
     lifecycle: &Lifecycle,
+    create: &TokenStream,
     tools: &[Tool],
 ) -> TokenStream {
     let backend = &block.self_ty;
@@ -125,10 +148,6 @@ fn implementation(
     let session_config = value_type(lifecycle.initialize.as_ref()).unwrap_or(&none);
     let unit: Type = syn::parse_quote!(());
     let session = session.unwrap_or(&unit);
-    let create = lifecycle.new.as_ref().map_or_else(
-        || quote_spanned!(backend.span()=> Ok(<#backend as ::core::default::Default>::default())),
-        Function::create,
-    );
     let warmup = call(lifecycle.warmup.as_ref());
     let shutdown = call(lifecycle.shutdown.as_ref());
     let initialize = call(lifecycle.initialize.as_ref());

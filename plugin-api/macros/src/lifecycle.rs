@@ -149,11 +149,11 @@ fn check_roles(name: &str, parameters: &[Parameter]) -> Result<()> {
         configured |= matches!(parameter.role, Role::Value);
         if !offered {
             let message = format!("`{name}` takes {} at most", offer(name));
-            return Err(syn::Error::new(parameter.ty.span(), message));
+            return Err(syn::Error::new_spanned(&parameter.ty, message));
         }
         if let Some(attribute) = parameter.attributes.first() {
             let message = "attributes on parameters are for tools";
-            return Err(syn::Error::new(attribute.span(), message));
+            return Err(syn::Error::new_spanned(attribute, message));
         }
     }
     Ok(())

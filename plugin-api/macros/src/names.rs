@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{ItemImpl, LitStr, Result, Type, spanned::Spanned};
+use syn::{ItemImpl, LitStr, Result, Type};
 
 use crate::{arguments::BackendArguments, signature::doc_text};
 
@@ -16,7 +16,7 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn new(arguments: &BackendArguments, block: &ItemImpl) -> Result<Self> {
-        let wrong = |message| syn::Error::new(block.self_ty.span(), message);
+        let wrong = |message| syn::Error::new_spanned(&block.self_ty, message);
         let Type::Path(path) = &*block.self_ty else {
             return Err(wrong("#[backend] belongs on the impl block of a struct"));
         };

@@ -59,7 +59,7 @@ impl Params {
             .find(|it| !it.path().is_ident("params"));
         if let Some(other) = other {
             let message = "write this on the fields of the struct";
-            return Err(syn::Error::new(other.span(), message));
+            return Err(syn::Error::new_spanned(other, message));
         }
         let (ty, name) = (&whole.ty, &whole.name);
         Ok(Self {
@@ -94,7 +94,7 @@ fn field(parameter: &Parameter) -> Result<(TokenStream, TokenStream)> {
         } else {
             let message = "a tool's parameter takes doc comments, #[default(…)], #[serde(…)], \
                            #[schemars(…)], or #[params] when it is the only one";
-            return Err(syn::Error::new(attribute.span(), message));
+            return Err(syn::Error::new_spanned(attribute, message));
         }
     }
     // Spanned at the type: a type that is not Deserialize or has no schema is an error there.

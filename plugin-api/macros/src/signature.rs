@@ -26,6 +26,7 @@ pub(crate) enum Role {
 /// One parameter: its role, name, type and attributes.
 pub(crate) struct Parameter {
     pub(crate) role: Role,
+    /// `_` where the author wrote a pattern instead.
     pub(crate) name: syn::Ident,
     pub(crate) ty: Type,
     pub(crate) attributes: Vec<Attribute>,
@@ -47,14 +48,13 @@ pub(crate) fn parameters(
 }
 
 fn parameter(argument: &mut PatType, session: Option<&Type>) -> Result<Parameter> {
-    let Pat::Ident(pattern) = &*argument.pat else {
-        let message = "give this parameter a plain name: it becomes the name in the JSON";
-        return Err(syn::Error::new(argument.pat.span(), message));
+    let name = match &*argument.pat {
+        Pat::Ident(pattern) => Some(pattern.ident.clone()),
+        _ => None,
     };
-    let name = pattern.ident.clone();
     Ok(Parameter {
         role: role(&argument.ty, session)?,
-        name,
+        name: name.unwrap_or_else(|| syn::Ident::new("_", argument.pat.span())),
         ty: (*argument.ty).clone(),
         attributes: std::mem::take(&mut argument.attrs),
     })
@@ -65,20 +65,20 @@ fn role(ty: &Type, session: Option<&Type>) -> Result<Role> {
         if reference.mutability.is_some() {
             let message = "calls run at the same time, also in one session: take it by & and put \
                            what changes behind a lock of its own";
-            return Err(syn::Error::new(ty.span(), message));
+            return Err(syn::Error::new_spanned(ty, message));
         }
         return reference_role(&reference.elem, session).ok_or_else(|| {
             let message = "a tool's parameter is an owned value (String, not &str); references are \
                            for &CallContext, &SessionInfo and the session that `initialize` returns";
-            syn::Error::new(ty.span(), message)
+            syn::Error::new_spanned(ty, message)
         });
     }
     if let Some(Type::Reference(inner)) = argument_of(ty, "Option") {
         return match reference_role(&inner.elem, session) {
             Some(Role::Info) => Ok(Role::OptionalInfo),
             Some(Role::Session) => Ok(Role::OptionalSession),
-            _ => Err(syn::Error::new(
-                ty.span(),
+            _ => Err(syn::Error::new_spanned(
+                ty,
                 "only the session and &SessionInfo may be optional references",
             )),
         };

@@ -33,7 +33,7 @@ pub(crate) fn expand(
     let called = Called::of(&arguments, function, names)?;
     let spec = spec(&arguments, function, &called, &parameters);
     let params = Params::of(&parameters)?;
-    let begin = begin(&arguments, function, &parameters, &params);
+    let begin = begin(&arguments, function, &parameters, &params, &result);
     let (declaration, ty) = (&params.declaration, &params.ty);
     let output = quote_spanned! {result.span()=>
         || ::sandbox_plugin_api::output_schema!(#result)
@@ -77,13 +77,26 @@ fn check(function: &ImplItemFn, arguments: &ToolArguments) -> Result<()> {
 }
 
 fn check_parameters(parameters: &[Parameter]) -> Result<()> {
-    let env = parameters
-        .iter()
-        .find(|parameter| matches!(parameter.role, Role::Env));
-    env.map_or(Ok(()), |env| {
-        let message = "&BackendEnv is for `new`: keep there what the tools need of it";
-        Err(syn::Error::new(env.ty.span(), message))
-    })
+    for parameter in parameters {
+        match parameter.role {
+            Role::Env => {
+                let message = "&BackendEnv is for `new`: keep there what the tools need of it";
+                return Err(syn::Error::new_spanned(&parameter.ty, message));
+            }
+            Role::Value if parameter.name == "_" => {
+                let message = "give this parameter a plain name: it becomes the name in the JSON";
+                return Err(syn::Error::new(parameter.name.span(), message));
+            }
+            Role::Value => {}
+            _ => {
+                if let Some(attribute) = parameter.attributes.first() {
+                    let message = "attributes are for what comes from the JSON";
+                    return Err(syn::Error::new_spanned(attribute, message));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What a tool is called, in full.
@@ -182,23 +195,30 @@ fn begin(
     function: &ImplItemFn,
     parameters: &[Parameter],
     params: &Params,
+    result: &Type,
 ) -> TokenStream {
     let name = &function.sig.ident;
     let (ty, pattern) = (&params.ty, &params.pattern);
     let values = parameters.iter().filter_map(argument);
     let wait = function.sig.asyncness.map(|_| quote!(.await));
+    // What the compiler finds wrong with the future or the result it shows where the author wrote it.
+    let at = |span: Span| span.resolved_at(Span::call_site());
+    let reply = quote_spanned! {at(result.span())=>
+        ::sandbox_plugin_api::IntoReply::into_reply(value)
+    };
     let body = quote! {
         let #pattern = reading.end()?;
         match Self::#name(&call.backend, #(#values),*) #wait {
-            Ok(value) => ::sandbox_plugin_api::IntoReply::into_reply(value),
+            Ok(value) => #reply,
             Err(error) => Err(::core::convert::From::from(error)),
         }
     };
+    let span = at(name.span());
     let begun = match (arguments.mode, wait) {
-        (Mode::Task, _) => quote!(task(async move { #body })),
-        (Mode::Inline, Some(_)) => quote!(inline(async move { #body })),
-        (Mode::Inline, None) => quote!(ready(move || { #body })),
-        (Mode::Blocking, _) => quote!(blocking(move || { #body })),
+        (Mode::Task, _) => quote_spanned!(span=> task(async move { #body })),
+        (Mode::Inline, Some(_)) => quote_spanned!(span=> inline(async move { #body })),
+        (Mode::Inline, None) => quote_spanned!(span=> ready(move || { #body })),
+        (Mode::Blocking, _) => quote_spanned!(span=> blocking(move || { #body })),
     };
     quote! {
         |call, params| {

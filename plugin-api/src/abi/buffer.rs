@@ -72,9 +72,13 @@ impl Slice {
 #[repr(C)]
 #[derive(Debug, StableAbi)]
 pub struct Buffer {
+    /// The first byte, or null when `len` is 0.
     ptr: *mut u8,
+    /// How many bytes there are.
     len: usize,
+    /// For `free`; nobody else looks at it.
     capacity: usize,
+    /// Frees the bytes: called once, from any thread. Null for bytes that stay for ever.
     free: Option<unsafe extern "C" fn(ptr: *mut u8, len: usize, capacity: usize)>,
 }
 
@@ -158,9 +162,14 @@ impl Drop for Buffer {
 #[repr(C)]
 #[derive(Debug, StableAbi)]
 pub struct BlobList {
+    /// The first blob, or null when `len` is 0.
     ptr: *mut Blob,
+    /// How many blobs there are.
     len: usize,
+    /// For `free`; nobody else looks at it.
     capacity: usize,
+    /// Frees the array and the blobs' own buffers: called once, from any thread. Null for blobs
+    /// that stay for ever.
     free: Option<unsafe extern "C" fn(ptr: *mut Blob, len: usize, capacity: usize)>,
 }
 

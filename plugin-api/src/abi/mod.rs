@@ -21,9 +21,11 @@
 //!   who allocates frees. Opaque handles belong to the plugin; the host gives each back once.
 //! * Text is UTF-8; structured data is JSON.
 //! * No unwinding crosses, in either direction. Every entry point of a Rust plugin is guarded by
-//!   code in the plugin; a panic becomes an [`Outcome`] with [`STATUS_PANICKED`].
+//!   code in the plugin; a panic ends the operation with [`STATUS_PANICKED`].
 //! * An operation completes exactly once, from any thread, perhaps before the function that
 //!   started it returns, also after a cancel, and only when its work and destructors are done.
+//! * The functions of [`Plugin`] may be called from any thread and at the same time. They do not
+//!   block: what takes time goes on on a thread of the plugin's.
 //!
 //! # Trust
 //!

@@ -89,12 +89,13 @@ pub struct Plugin {
     pub abi_major: u32,
     /// The plugin's [`ABI_MINOR`](super::ABI_MINOR).
     pub abi_minor: u32,
-    /// Describes the backend of this class as JSON in `outcome.data`; see the ABI document.
-    pub describe: unsafe extern "C" fn(class: Slice, outcome: *mut Outcome),
+    /// Describes the backend of this class as JSON in `outcome.data`; docs/plugin-abi.md says what is in it.
+    pub describe: unsafe extern "C" fn(class_name: Slice, outcome: *mut Outcome),
     /// Makes a backend from its configuration. Null when `outcome.code` is not 0. Does no slow work.
     pub create:
         unsafe extern "C" fn(request: *const CreateRequest, outcome: *mut Outcome) -> *mut Opaque,
-    /// Starts what all sessions share.
+    /// Starts what all sessions share. Like the next four, an operation: it returns the handle for
+    /// `cancel` and `release_operation`, or null when it has completed already.
     pub warmup: unsafe extern "C" fn(
         backend: *mut Opaque,
         request: *const OperationRequest,

@@ -194,10 +194,17 @@ fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
     known
         .iter()
         .map(|candidate| {
-            let likeness = strsim::jaro_winkler(&name, &candidate.to_lowercase());
+            let likeness = likeness(&name, &candidate.to_lowercase());
             (likeness, candidate.as_str())
         })
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, candidate)| candidate)
+}
+
+/// How alike two names are, from 0 to 1.
+fn likeness(left: &str, right: &str) -> f64 {
+    // The first measure sees nothing in common where two letters of a short name changed places.
+    let one_slip = left.len() > 2 && strsim::damerau_levenshtein(left, right) == 1;
+    strsim::jaro_winkler(left, right).max(if one_slip { 0.8 } else { 0.0 })
 }

@@ -1,0 +1,106 @@
+//! Where tools run: on the caller's thread, on the runtime, on a thread that may block.
+
+use std::thread::{self, ThreadId};
+
+use sandbox_plugin_api::{prelude::*, testkit::TestKit};
+
+use crate::support::kit;
+
+#[derive(Default)]
+struct Modes;
+
+fn place() -> Value {
+    json!({ "id": name(thread::current().id()), "name": thread::current().name() })
+}
+
+fn name(id: ThreadId) -> String {
+    format!("{id:?}")
+}
+
+#[backend(name = "modes", description = "Tells where it runs.")]
+impl Modes {
+    #[tool]
+    async fn task(&self) -> Result<Value> {
+        Ok(place())
+    }
+
+    #[tool(inline)]
+    async fn inline(&self) -> Result<Value> {
+        Ok(place())
+    }
+
+    #[tool(inline)]
+    fn plain(&self, context: &CallContext) -> Result<Value> {
+        assert_eq!(context.tool(), "modes:plain");
+        Ok(place())
+    }
+
+    #[tool(inline)]
+    async fn inline_that_waits(&self) -> Result<Value> {
+        let before = place();
+        // A timer made on the caller's thread belongs to the plugin's runtime all the same.
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        Ok(json!([before, place()]))
+    }
+
+    #[tool(blocking)]
+    fn blocking(&self) -> Result<Value> {
+        // Only a thread that may block lets its runtime be blocked on.
+        let answer = tokio::runtime::Handle::current().block_on(async { place() });
+        Ok(answer)
+    }
+
+    #[tool]
+    async fn spawns(&self) -> Result<Value> {
+        let (listener, task) = (
+            tokio::net::TcpListener::bind("127.0.0.1:0").await?,
+            tokio::spawn(async { 1 }),
+        );
+        let address = listener.local_addr()?;
+        let (client, server) =
+            tokio::join!(tokio::net::TcpStream::connect(address), listener.accept());
+        Ok(json!([client.is_ok(), server.is_ok(), task.await?]))
+    }
+}
+
+fn modes() -> (TestKit<Modes>, String) {
+    (kit(json!({})), name(thread::current().id()))
+}
+
+#[test]
+fn tools_run_on_the_plugin_s_runtime() {
+    let (kit, here) = modes();
+    let place = kit.call("modes:task", json!({})).unwrap();
+    assert_ne!(place["id"], here);
+    assert_eq!(place["name"], "plugin");
+}
+
+#[test]
+fn inline_tools_run_on_the_caller_s_thread() {
+    let (kit, here) = modes();
+    assert_eq!(kit.call("modes:inline", json!({})).unwrap()["id"], here);
+    assert_eq!(kit.call("modes:plain", json!({})).unwrap()["id"], here);
+}
+
+#[test]
+fn an_inline_tool_that_waits_moves_to_the_runtime() {
+    let (kit, here) = modes();
+    let places = kit.call("modes:inline_that_waits", json!({})).unwrap();
+    assert_eq!(places[0]["id"], here);
+    assert_ne!(places[1]["id"], here);
+}
+
+#[test]
+fn blocking_tools_may_block() {
+    let (kit, here) = modes();
+    assert_ne!(kit.call("modes:blocking", json!({})).unwrap()["id"], here);
+}
+
+#[test]
+fn sockets_and_tasks_work_in_tools() {
+    let (kit, _) = modes();
+    assert_eq!(
+        kit.call("modes:spawns", json!({})).unwrap(),
+        json!([true, true, 1])
+    );
+}
