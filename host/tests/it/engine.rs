@@ -36,12 +36,19 @@ impl Engine {
     }
 
     /// A server with these `server` settings and resources; `backend_class` is filled in.
-    pub(crate) fn with(mut server: Value, mut resources: Value) -> Self {
-        server["plugin_dirs"] = json!([fixtures::folder()]);
-        for (name, resource) in resources.as_object_mut().unwrap() {
+    pub(crate) fn with(server: Value, resources: Value) -> Self {
+        let engine = Self::starting(json!({ "server": server, "resources": resources }));
+        engine.sandbox.open();
+        engine
+    }
+
+    /// A server with this configuration that is not open for calls yet.
+    pub(crate) fn starting(mut config: Value) -> Self {
+        config["server"]["plugin_dirs"] = json!([fixtures::folder()]);
+        for (name, resource) in config["resources"].as_object_mut().unwrap() {
             resource["backend_class"] = json!(name);
         }
-        let config = json!({ "server": server, "resources": resources }).to_string();
+        let config = config.to_string();
         let directory = tempfile::tempdir().unwrap();
         let base = directory.path().to_owned();
         let environment = Environment::empty();
@@ -49,7 +56,6 @@ impl Engine {
         let booted = boot::load(&loaded, &environment, table(Box::new(PluginLog), 2), false);
         assert!(booted.diagnostics.is_empty(), "{:?}", booted.diagnostics);
         let sandbox = boot::assemble(loaded, booted.ready).unwrap();
-        sandbox.open();
         Self {
             sandbox: Arc::new(sandbox),
             directory,

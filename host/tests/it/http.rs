@@ -1,0 +1,12 @@
+//! The HTTP front, over real sockets and with real fixture plugins.
+
+mod batch;
+mod bodies;
+mod cancelling;
+mod connections;
+mod errors;
+mod files;
+mod guard;
+mod routes;
+mod stopping;
+mod web;

@@ -1,0 +1,171 @@
+//! What every error looks like: the envelope, as JSON, whatever went wrong.
+
+use insta::assert_json_snapshot;
+use serde_json::json;
+
+use super::web::{Web, stable};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_and_methods_that_do_not_exist() {
+    let web = Web::of(json!({})).await;
+    let lost = web.get("/api/v2/execute").await;
+    assert_json_snapshot!(stable(lost.body));
+    assert_eq!(lost.status, 404);
+    let wrong = web.get("/api/v1/execute").await;
+    assert_eq!(
+        (wrong.codes(), wrong.header("allow")),
+        ((405, 1002), Some("POST"))
+    );
+    assert_eq!(web.post("/health", json!({})).await.codes(), (405, 1002));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_are_wrong() {
+    let web = Web::of(json!({ "echo": {} })).await;
+    let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+    let mut said = Vec::new();
+    for (path, body) in [
+        ("execute", b"".to_vec()),
+        ("execute", b"[]".to_vec()),
+        ("execute", br#"{"worker_id":"w""#.to_vec()),
+        ("execute", br#"{"worker_id":"w"}"#.to_vec()),
+        ("execute", br#"{"action":"echo:echo"}"#.to_vec()),
+        (
+            "execute",
+            br#"{"worker_id":"","action":"echo:echo"}"#.to_vec(),
+        ),
+        ("execute", br#"{"worker_id":"w","action":7}"#.to_vec()),
+        (
+            "execute",
+            br#"{"worker_id":"w","action":"echo:echo","timeout":-1}"#.to_vec(),
+        ),
+        (
+            "execute",
+            br#"{"worker_id":"w","action":"echo:echo","params":{"value":NaN}}"#.to_vec(),
+        ),
+        (
+            "execute",
+            b"{\"worker_id\":\"w\",\"action\":\"echo:echo\",\"params\":{\"value\":\"\xff\"}}"
+                .to_vec(),
+        ),
+        (
+            "execute",
+            br#"{"worker_id":"w","action":"echo:echo","params":[1]}"#.to_vec(),
+        ),
+        (
+            "execute",
+            br#"{"worker_id":"w","action":"echo:block","params":{"ms":"x"}}"#.to_vec(),
+        ),
+        (
+            "execute/batch",
+            br#"{"worker_id":"w","actions":[{"action":1}]}"#.to_vec(),
+        ),
+        ("session/create", br#"{"worker_id":"w"}"#.to_vec()),
+        (
+            "session/create",
+            br#"{"worker_id":"w","resource_type":"echo","ttl":0}"#.to_vec(),
+        ),
+        ("session/list", br#"{"worker_id":"a\u0000b"}"#.to_vec()),
+        (
+            "init/batch",
+            br#"{"worker_id":"w","resource_configs":{"echo":1}}"#.to_vec(),
+        ),
+        ("warmup", br#"{"backends":"echo"}"#.to_vec()),
+    ] {
+        let shown = String::from_utf8_lossy(&body).into_owned();
+        let got = web.post_text(&format!("/api/v1/{path}"), body).await;
+        assert_eq!(got.codes(), (400, 1002), "{path} {shown}");
+        said.push(json!([
+            path,
+            shown,
+            got.message(),
+            got.body["data"],
+            got.body["meta"]["tool"]
+        ]));
+    }
+    assert_json_snapshot!(said);
+    for path in ["execute", "session/create"] {
+        let body = format!(
+            r#"{{"worker_id":"w","action":"echo:echo","resource_type":"echo","params":{0},"session_config":{{"a":{0}}}}}"#,
+            deep(1000)
+        );
+        let got = web.post_text(&format!("/api/v1/{path}"), body).await;
+        assert_eq!(got.codes(), (400, 1002), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lower_limit_of_nesting_holds() {
+    let config =
+        json!({ "resources": { "echo": {} }, "server": { "limits": { "max_json_depth": 8 } } });
+    let web = Web::with(config).await;
+    // Two levels are the body and its parameters.
+    web.execute("echo:echo", json!({ "value": [[[[[["[[[[[["]]]]]] }))
+        .await
+        .data();
+    let got = web
+        .execute("echo:echo", json!({ "value": [[[[[[[1]]]]]]] }))
+        .await;
+    assert_eq!(got.codes(), (400, 1002));
+    assert!(got.message().contains("8 levels"), "{got:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_fail() {
+    let web = Web::of(json!({ "echo": {}, "counter": {}, "panics": {}, "hangs": {} })).await;
+    let worker = "w";
+    let mut said = Vec::new();
+    for (path, body) in [
+        ("execute", json!({ "action": "echo:ecko" })),
+        ("execute", json!({ "action": "fine" })),
+        ("execute", json!({ "action": "panics:now" })),
+        (
+            "execute",
+            json!({ "action": "hangs:forever", "timeout": 0.05 }),
+        ),
+        (
+            "execute",
+            json!({ "action": "echo:block", "params": { "milliseconds": 1 } }),
+        ),
+        ("session/create", json!({ "resource_type": "nobody" })),
+        (
+            "session/create",
+            json!({ "resource_type": "counter", "session_config": { "fail": true } }),
+        ),
+        ("session/destroy", json!({ "resource_type": "counter" })),
+        ("session/refresh", json!({ "resource_type": "counter" })),
+        ("init/resource", json!({ "resource_type": "nobody" })),
+    ] {
+        let mut body = body;
+        body["worker_id"] = json!(worker);
+        let got = web.post(&format!("/api/v1/{path}"), body).await;
+        said.push(json!([path, got.status, stable(got.body)]));
+    }
+    assert_json_snapshot!(said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_warm_up_is_told_to_the_caller_and_tried_again() {
+    let web = Web::of(json!({ "hybrid": { "config": { "cold_starts": 1 } } })).await;
+    let cold = web.execute("hybrid:touch", json!({})).await;
+    assert!(
+        [(503, 2003), (503, 2004)].contains(&cold.codes()),
+        "{cold:?}"
+    );
+    web.execute("hybrid:touch", json!({})).await.data();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quotas_are_told() {
+    let config = json!({
+        "resources": { "counter": { "max_sessions": 1 } },
+    });
+    let web = Web::with(config).await;
+    let create = |worker| json!({ "worker_id": worker, "resource_type": "counter" });
+    web.post("/api/v1/session/create", create("a")).await.data();
+    let full = web.post("/api/v1/session/create", create("b")).await;
+    assert_eq!(
+        (full.codes(), full.header("retry-after")),
+        ((429, 1007), Some("1"))
+    );
+}
