@@ -155,7 +155,12 @@ fn implementation(
     let tools = tools.iter().map(|tool| &tool.entry);
     quote! {
         #[automatically_derived]
-        #[allow(unused_variables, clippy::unused_async, clippy::needless_question_mark)]
+        #[allow(
+            unused_variables,
+            clippy::needless_question_mark,
+            clippy::unused_async,
+            clippy::useless_conversion
+        )]
         impl ::sandbox_plugin_api::backend::Backend for #backend {
             type Config = #config;
             type SessionConfig = #session_config;

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::{ImplItemFn, Result, Type, spanned::Spanned};
 
-use crate::signature::{Parameter, Role, parameters, result_type};
+use crate::signature::{Parameter, Role, allow_our_shape, parameters, result_type};
 
 /// Their names.
 pub(crate) const LIFECYCLE: [&str; 5] = ["new", "warmup", "shutdown", "initialize", "cleanup"];
@@ -77,6 +77,7 @@ impl Function {
         let result = result_type(function)?;
         let parameters = parameters(function, session)?;
         check_roles(name, &parameters)?;
+        allow_our_shape(function);
         Ok(Self {
             name: name.to_owned(),
             parameters,

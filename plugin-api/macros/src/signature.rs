@@ -96,6 +96,20 @@ fn reference_role(ty: &Type, session: Option<&Type>) -> Option<Role> {
     }
 }
 
+/// Keeps lints quiet about what is asked of the author: a receiver, a `Result`, owned parameters and
+/// an `async`, whether this one function needs them or not.
+pub(crate) fn allow_our_shape(function: &mut ImplItemFn) {
+    function.attrs.push(syn::parse_quote! {
+        #[allow(
+            clippy::needless_pass_by_value,
+            clippy::trivially_copy_pass_by_ref,
+            clippy::unnecessary_wraps,
+            clippy::unused_async,
+            clippy::unused_self
+        )]
+    });
+}
+
 /// The type `T` of a function that returns `Result<T>` or `Result<T, E>`.
 pub(crate) fn result_type(function: &ImplItemFn) -> Result<Type> {
     let wrong = |span| {

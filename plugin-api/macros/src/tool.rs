@@ -8,7 +8,7 @@ use crate::{
     arguments::{Mode, ToolArguments},
     names::{Names, check_name},
     params::Params,
-    signature::{Parameter, Role, doc_text, parameters, result_type},
+    signature::{Parameter, Role, allow_our_shape, doc_text, parameters, result_type},
 };
 
 /// A tool of a block.
@@ -30,6 +30,7 @@ pub(crate) fn expand(
     let result = result_type(function)?;
     let parameters = parameters(function, session)?;
     check_parameters(&parameters)?;
+    allow_our_shape(function);
     let called = Called::of(&arguments, function, names)?;
     let spec = spec(&arguments, function, &called, &parameters);
     let params = Params::of(&parameters)?;
@@ -136,6 +137,10 @@ impl Called {
 fn full(name: &LitStr, resource_type: &str) -> Result<(String, Span)> {
     let written = name.value();
     let (resource, action) = written.split_once(':').unwrap_or((resource_type, &written));
+    if resource != resource_type {
+        let message = format!("the part before the colon is the resource type, `{resource_type}`");
+        return Err(syn::Error::new(name.span(), message));
+    }
     check_name(name, resource)?;
     check_name(name, action)?;
     Ok((format!("{resource}:{action}"), name.span()))

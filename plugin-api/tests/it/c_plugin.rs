@@ -13,7 +13,7 @@ use sandbox_plugin_api::{
         ABI_MAJOR, ENTRY_SYMBOL, FINGERPRINT, MANIFEST_MAGIC, MANIFEST_SYMBOL, ManifestHeader,
         PluginEntry,
     },
-    host::{BackendHandle, Function, Pending, Request, Status, Table, table},
+    host::{BackendHandle, Function, Pending, Request, Status, Table},
     prelude::*,
     testkit::{success, wait},
 };
@@ -60,18 +60,11 @@ fn compile(library: &Path) {
 }
 
 fn cecho() -> Table {
-    install_host();
-    struct Unused;
-    impl sandbox_plugin_api::host::LogSink for Unused {
-        fn level(&self) -> u32 {
-            0
-        }
-        fn write(&self, _: &sandbox_plugin_api::host::LogEntry<'_>) {}
-    }
+    let host = install_host();
     // SAFETY: the symbol is of this type, and the library is never unloaded.
     unsafe {
         let entry = *LIBRARY.get::<PluginEntry>(ENTRY_SYMBOL.as_bytes()).unwrap();
-        Table::open(entry, table(Box::new(Unused), 1)).unwrap()
+        Table::open(entry, host).unwrap()
     }
 }
 

@@ -1,24 +1,27 @@
 //! Cancellation: what is dropped and told, in which order, and how often the host hears of the end.
 #![expect(unsafe_code, reason = "opens the table as a host does")]
 
-use std::{future, sync::mpsc, thread};
+use std::{
+    future,
+    sync::{Arc, Mutex, mpsc},
+    thread,
+};
 
 use sandbox_plugin_api::{
     abi,
-    host::{BackendHandle, Function, Request, Status, Table, table},
+    host::{BackendHandle, Function, Request, Status, Table},
     plugin,
     prelude::*,
     testkit::{TestKit, wait},
 };
 
-use crate::support::{PATIENCE, SignalOnDrop, kit, listen, lock, signal, until};
+use crate::support::{PATIENCE, SignalOnDrop, install_host, kit, listen, lock, signal, until};
 
 #[derive(Default)]
 struct Waits;
 
 /// Lets a test hold a destructor or a blocking tool back.
-static GATES: std::sync::Mutex<Vec<(String, mpsc::Receiver<()>)>> =
-    std::sync::Mutex::new(Vec::new());
+static GATES: Mutex<Vec<(String, mpsc::Receiver<()>)>> = Mutex::new(Vec::new());
 
 fn gate(key: &str) -> mpsc::Sender<()> {
     let (open, gate) = mpsc::channel();
@@ -109,28 +112,22 @@ fn waits() -> TestKit<Waits> {
 }
 
 /// The same backend without the kit, for what only the host's side shows.
-fn handle() -> std::sync::Arc<BackendHandle> {
-    drop(waits());
-    unsafe extern "C" fn entry(host: *const abi::Host) -> *const abi::Plugin {
-        // SAFETY: handed on.
-        unsafe { plugin::entry(host) }
-    }
-    struct Unused;
-    impl sandbox_plugin_api::host::LogSink for Unused {
-        fn level(&self) -> u32 {
-            0
-        }
-        fn write(&self, _: &sandbox_plugin_api::host::LogEntry<'_>) {}
-    }
+fn handle() -> Arc<BackendHandle> {
+    plugin::register(&[plugin::Registration::of::<Waits>()]);
     // SAFETY: the entry function of this very program.
-    let table = unsafe { Table::open(entry, table(Box::new(Unused), 1)) };
+    let table = unsafe { Table::open(entry, install_host()) };
     table.unwrap().create("Waits", b"{}", ".").unwrap()
+}
+
+unsafe extern "C" fn entry(host: *const abi::Host) -> *const abi::Plugin {
+    // SAFETY: the promise of the caller, handed on.
+    unsafe { plugin::entry(host) }
 }
 
 const FOREVER: u32 = 0;
 const BLOCK_AT_GATE: u32 = 4;
 
-fn call<'a>(tool: u32, params: &'a str) -> Request<'a> {
+fn call(tool: u32, params: &str) -> Request<'_> {
     Request {
         tool,
         params: params.as_bytes(),

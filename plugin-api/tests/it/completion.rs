@@ -12,7 +12,7 @@ use sandbox_plugin_api::{
     abi::{
         Completion, CreateRequest, NO_TIMEOUT, Opaque, OperationRequest, Outcome, Plugin, Slice,
     },
-    host, plugin,
+    plugin,
     prelude::*,
 };
 
@@ -62,11 +62,9 @@ struct Raw {
 
 impl Raw {
     fn new() -> Self {
-        install_host();
         plugin::register(&[plugin::Registration::of::<Raced>()]);
-        let host = host::table(Box::new(Silent), 1);
         // SAFETY: the host's table is static, and so is the plugin's.
-        let table = unsafe { &*plugin::entry(host) };
+        let table = unsafe { &*plugin::entry(install_host()) };
         let request = CreateRequest {
             size: size_of::<CreateRequest>(),
             class: Slice::new(b"Raced"),
@@ -113,16 +111,6 @@ unsafe extern "C" fn count(user: *mut Opaque, outcome: *mut Outcome) {
         drop(outcome.read());
         (*user.cast_const().cast::<AtomicU32>()).fetch_add(1, Ordering::SeqCst);
     }
-}
-
-struct Silent;
-
-impl host::LogSink for Silent {
-    fn level(&self) -> u32 {
-        0
-    }
-
-    fn write(&self, _: &host::LogEntry<'_>) {}
 }
 
 fn counter() -> &'static AtomicU32 {

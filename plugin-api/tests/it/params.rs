@@ -29,7 +29,7 @@ impl Forms {
     #[tool(
         title = "Draw",
         alias = "paint",
-        alias = "old:draw",
+        alias = "forms:trace",
         timeout = 2.5,
         idempotent,
         example = r#"{"x": 1}"#
@@ -95,7 +95,7 @@ fn defaults_options_and_new_names_hold() {
 #[test]
 fn aliases_call_the_same_tool() {
     let kit = forms();
-    for name in ["forms:draw", "forms:paint", "old:draw"] {
+    for name in ["forms:draw", "forms:paint", "forms:trace"] {
         assert_eq!(kit.call(name, json!({ "x": 3 })).unwrap()["x"], 3, "{name}");
     }
 }
@@ -105,7 +105,7 @@ fn a_tool_is_described_by_its_source() {
     let kit = forms();
     let draw = described(&kit, "forms:draw");
     assert_eq!(draw["description"], "Draw a thing.\n\nTwice.");
-    assert_eq!(draw["aliases"], json!(["forms:paint", "old:draw"]));
+    assert_eq!(draw["aliases"], json!(["forms:paint", "forms:trace"]));
     assert_eq!(
         (&draw["title"], &draw["timeout"]),
         (&json!("Draw"), &json!(2.5))

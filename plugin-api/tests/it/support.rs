@@ -11,6 +11,7 @@ use std::{
 };
 
 use sandbox_plugin_api::{
+    abi,
     backend::Backend,
     host::{self, LogEntry, LogSink},
     testkit::TestKit,
@@ -26,9 +27,9 @@ pub(crate) fn kit<B: Backend>(config: Value) -> TestKit<B> {
     TestKit::new(config).expect("the backend takes its configuration")
 }
 
-/// Makes the tests' host that of the process, before a test kit makes its own.
-pub(crate) fn install_host() {
-    host::table(Box::new(Kept), 2);
+/// The host of this process, made before a test kit makes its own.
+pub(crate) fn install_host() -> &'static abi::Host {
+    host::table(Box::new(Kept), 2)
 }
 
 type Signals = Mutex<HashMap<String, Sender<String>>>;

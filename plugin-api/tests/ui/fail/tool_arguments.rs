@@ -31,6 +31,11 @@ impl It {
         Ok(())
     }
 
+    #[tool(alias = "vm:other_resource")]
+    async fn other_resource(&self) -> Result<()> {
+        Ok(())
+    }
+
     #[tool("Take Picture")]
     async fn bad_name(&self) -> Result<()> {
         Ok(())
