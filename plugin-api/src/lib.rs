@@ -359,6 +359,11 @@ pub use error::{Code, Error, Result};
 pub use reply::{IntoReply, Reply};
 pub use sandbox_plugin_macros::{backend, tool};
 
+/// Compiles the plugin that the tutorial begins with.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/plugin-tutorial.md")]
+struct Tutorial;
+
 /// What the macros need of other crates. Not for authors: it may change at any time.
 #[doc(hidden)]
 pub mod private {
