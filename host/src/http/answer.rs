@@ -224,8 +224,8 @@ pub(super) fn header<'a>(headers: &'a http::HeaderMap, name: &str) -> Option<&'a
 mod tests {
     use super::*;
 
-    fn retry_after(failure: Failure) -> Option<String> {
-        let response = refusal(&failure, &CallMeta::default());
+    fn retry_after(failure: &Failure) -> Option<String> {
+        let response = refusal(failure, &CallMeta::default());
         let value = response.headers().get(RETRY_AFTER)?;
         Some(value.to_str().unwrap().to_owned())
     }
@@ -233,13 +233,16 @@ mod tests {
     #[test]
     fn time_to_wait_is_rounded_up_and_told_whenever_there_are_too_many() {
         let too_many = Failure::new(ErrorKind::TooManyRequests, "");
-        assert_eq!(retry_after(too_many.clone()).as_deref(), Some("1"));
+        assert_eq!(retry_after(&too_many).as_deref(), Some("1"));
         let wait = Duration::from_millis(1001);
         assert_eq!(
-            retry_after(too_many.retry_after(wait)).as_deref(),
+            retry_after(&too_many.retry_after(wait)).as_deref(),
             Some("2")
         );
-        assert_eq!(retry_after(Failure::new(ErrorKind::BodyTooLarge, "")), None);
+        assert_eq!(
+            retry_after(&Failure::new(ErrorKind::BodyTooLarge, "")),
+            None
+        );
     }
 
     #[tokio::test]

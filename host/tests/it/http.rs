@@ -1,4 +1,5 @@
 //! The HTTP front, over real sockets and with real fixture plugins.
+#![expect(clippy::unwrap_used, reason = "what surprises a test ends it")]
 
 mod batch;
 mod bodies;

@@ -28,7 +28,7 @@ fn wrong() -> Value {
     json!({ "action": "echo:nothing" })
 }
 
-/// total, executed, success_count
+/// How many were asked for, how many ran, how many succeeded.
 fn counts(got: &Got) -> [u64; 3] {
     ["total", "executed", "success_count"].map(|key| got.body["data"][key].as_u64().unwrap())
 }

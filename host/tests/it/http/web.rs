@@ -217,12 +217,12 @@ fn smooth(key: &str, value: &mut Value) {
                 );
                 *text = format!("{name}_[random]");
             }
-            "trace_id" if text.len() == 32 => *text = "[trace]".to_owned(),
+            "trace_id" if text.len() == 32 => "[trace]".clone_into(text),
             "created_at" | "last_activity" | "expires_at" | "timestamp" => {
                 assert!(text.len() == 27 && text.ends_with('Z'), "{text}");
-                *text = "[time]".to_owned();
+                "[time]".clone_into(text);
             }
-            "version" => *text = "[version]".to_owned(),
+            "version" => "[version]".clone_into(text),
             _ => {}
         },
         _ => {}
