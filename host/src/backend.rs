@@ -143,13 +143,18 @@ impl Backend {
         let flight = {
             let mut warmth = self.lock();
             match &warmth.flight {
-                Some(flight) if flight.result().is_none_or(|result| result.is_ok() && self.is_warm()) => {
+                Some(flight)
+                    if flight
+                        .result()
+                        .is_none_or(|result| result.is_ok() && self.is_warm()) =>
+                {
                     flight.clone()
                 }
                 _ => {
                     warmth.check_pause(&self.name)?;
                     let backend = Arc::clone(self);
-                    let flight = Flight::start(&self.tasks, async move { backend.run_warmup().await });
+                    let flight =
+                        Flight::start(&self.tasks, async move { backend.run_warmup().await });
                     warmth.flight = Some(flight.clone());
                     flight
                 }
@@ -162,7 +167,9 @@ impl Backend {
         let again = std::mem::replace(&mut self.lock().started, true);
         if again {
             // What the last warm-up made is given back first, or it would be made twice.
-            self.operate(Function::Shutdown, self.limits.shutdown).await.ok();
+            self.operate(Function::Shutdown, self.limits.shutdown)
+                .await
+                .ok();
         }
         let started = Instant::now();
         let result = self.operate(Function::Warmup, self.limits.warmup).await;
@@ -196,10 +203,14 @@ impl Backend {
             _ => CancellationToken::new(),
         };
         // An operation that ignores its cancellation is left to itself: it cannot be made to stop.
-        let end = invoke(pending, limit, &called_off).await.unwrap_or_else(|(end, _)| end);
+        let end = invoke(pending, limit, &called_off)
+            .await
+            .unwrap_or_else(|(end, _)| end);
         let answer = answered(end, &doing, limit).map_err(|mut failure| {
-            (failure.code, failure.status) =
-                (ErrorKind::WarmupFailed.code(), ErrorKind::WarmupFailed.status());
+            (failure.code, failure.status) = (
+                ErrorKind::WarmupFailed.code(),
+                ErrorKind::WarmupFailed.status(),
+            );
             failure
         })?;
         if answer.is_success() {
@@ -209,8 +220,10 @@ impl Backend {
         let mut failure = Failure::of_answer(&answer, ErrorKind::WarmupFailed, &doing);
         // What is missing stays 2004; anything else that stops a warm-up is 2003.
         if failure.code != ErrorKind::Unavailable.code() {
-            (failure.code, failure.status) =
-                (ErrorKind::WarmupFailed.code(), ErrorKind::WarmupFailed.status());
+            (failure.code, failure.status) = (
+                ErrorKind::WarmupFailed.code(),
+                ErrorKind::WarmupFailed.status(),
+            );
         }
         Err(failure)
     }
@@ -230,7 +243,12 @@ impl Backend {
     /// After a call that ended well: the backend behaves.
     pub fn behaved(&self) {
         // Only a backend that was poisoned before has anything to forget.
-        if self.is_warm() && self.warmth.try_lock().is_ok_and(|warmth| warmth.panics == 0) {
+        if self.is_warm()
+            && self
+                .warmth
+                .try_lock()
+                .is_ok_and(|warmth| warmth.panics == 0)
+        {
             return;
         }
         self.lock().panics = 0;

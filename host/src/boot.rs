@@ -37,7 +37,12 @@ pub struct Booted {
 }
 
 /// Loads every enabled resource. Nothing is warmed up.
-pub fn load(loaded: &Loaded, environment: &Environment, host: &'static abi::Host, verbose: bool) -> Booted {
+pub fn load(
+    loaded: &Loaded,
+    environment: &Environment,
+    host: &'static abi::Host,
+    verbose: bool,
+) -> Booted {
     let search = SearchPath::of_process(&loaded.config.server.plugin_dirs, environment);
     let loader = Loader::new(search, host);
     let mut booted = Booted {
@@ -64,18 +69,31 @@ fn load_one(
 ) -> Result<Ready, Vec<Diagnostic>> {
     let class_at = format!("/resources/{key}/backend_class");
     let report = |message: String| {
-        let new = if resource.optional { Diagnostic::warning } else { Diagnostic::error };
+        let new = if resource.optional {
+            Diagnostic::warning
+        } else {
+            Diagnostic::error
+        };
         new(class_at.clone(), message).at(loaded.document.locate(&class_at))
     };
     let refuse = |error: &LoadError| vec![report(error.report(verbose).trim_end().to_owned())];
     let plugin = loader
-        .load(&resource.backend_class, loaded.document.directory(), resource.sha256.as_deref())
+        .load(
+            &resource.backend_class,
+            loaded.document.directory(),
+            resource.sha256.as_deref(),
+        )
         .map_err(|error| refuse(&error))?;
     let name = plugin.description.name.clone();
     let taken_by = names.insert(name.clone(), key.to_owned());
     if taken_by.is_some() || name != key {
         let class = &resource.backend_class;
-        return Err(refuse(&LoadError::other_key(class, key, &name, taken_by.as_deref())));
+        return Err(refuse(&LoadError::other_key(
+            class,
+            key,
+            &name,
+            taken_by.as_deref(),
+        )));
     }
     let config = check_config(loaded, key, &plugin)?;
     let directory = loaded.document.directory().to_string_lossy();
@@ -139,7 +157,11 @@ pub fn assemble(loaded: Loaded, ready: Vec<Ready>) -> Result<Sandbox, String> {
     let tasks = TaskTracker::new();
     let called_off = CancellationToken::new();
     let backend = |ready: Ready| {
-        Arc::new(Backend::new(ready.parts, called_off.child_token(), tasks.clone()))
+        Arc::new(Backend::new(
+            ready.parts,
+            called_off.child_token(),
+            tasks.clone(),
+        ))
     };
     let backends = ready.into_iter().map(backend).collect();
     let catalog = Catalog::new(backends).map_err(|error| error.to_string())?;

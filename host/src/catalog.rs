@@ -69,7 +69,10 @@ impl Catalog {
             Resolution::Found(tool) => Ok(tool),
             Resolution::Ambiguous(candidates) => Err(Failure::new(
                 ErrorKind::ToolAmbiguous,
-                format!("several tools are called `{name}`: {}", candidates.join(", ")),
+                format!(
+                    "several tools are called `{name}`: {}",
+                    candidates.join(", ")
+                ),
             )
             .with_data(json!({ "candidates": candidates }))),
             Resolution::NotFound => Err(self.no_tool(name)),
@@ -86,8 +89,11 @@ impl Catalog {
         } else {
             format!("did you mean {}?", nearest.join(" or "))
         };
-        Failure::new(ErrorKind::ToolNotFound, format!("no tool is called `{shown}`; {advice}"))
-            .with_data(json!({ "nearest": nearest }))
+        Failure::new(
+            ErrorKind::ToolNotFound,
+            format!("no tool is called `{shown}`; {advice}"),
+        )
+        .with_data(json!({ "nearest": nearest }))
     }
 
     /// The backend of this resource type.

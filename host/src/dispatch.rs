@@ -87,11 +87,19 @@ async fn run<'a>(
     let temporary = match &lease {
         None if needs_one => {
             let sessions = &sandbox.sessions;
-            Some(sessions.open_temporary(call.worker, &tool.backend, call.trace).await?)
+            Some(
+                sessions
+                    .open_temporary(call.worker, &tool.backend, call.trace)
+                    .await?,
+            )
         }
         _ => None,
     };
-    let lease = lease.or_else(|| temporary.as_ref().and_then(|made| Lease::begin(made.session())));
+    let lease = lease.or_else(|| {
+        temporary
+            .as_ref()
+            .and_then(|made| Lease::begin(made.session()))
+    });
     let session = lease.as_ref().map(|lease| Arc::clone(lease.session()));
     used.clone_from(&session);
     // 5. The tool itself. The lease stays with the operation until the plugin is done with it.
@@ -119,7 +127,9 @@ async fn run_tool(
     };
     let called_off = session.map_or(&backend.called_off, |session| &session.called_off);
     let events = call.events.clone();
-    let pending = backend.handle.start(Function::Call, &request, events, Some(Box::new(keep)));
+    let pending = backend
+        .handle
+        .start(Function::Call, &request, events, Some(Box::new(keep)));
     let end = invoke(pending, timeout, called_off).await;
     // An operation that ignores its cancellation keeps its lease until it ends; its caller goes on.
     let end = end.unwrap_or_else(|(end, _)| end);

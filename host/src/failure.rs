@@ -41,7 +41,11 @@ impl Failure {
     /// The codes that say something to the caller stay; any other becomes `kind`.
     pub fn of_answer(answer: &Answer, kind: ErrorKind, doing: &str) -> Self {
         let reason = answer.message();
-        let reason = if reason.is_empty() { "no reason given" } else { &reason };
+        let reason = if reason.is_empty() {
+            "no reason given"
+        } else {
+            &reason
+        };
         let message = match answer.status() {
             Status::Panicked => format!("{doing} failed: the backend panicked"),
             Status::Completed | Status::Cancelled => format!("{doing} failed: {reason}"),

@@ -101,7 +101,11 @@ pub fn reap(name: &str) {
 
 /// Removes what dead servers of this user left.
 fn sweep() {
-    let entries = base().and_then(fs::read_dir).into_iter().flatten().flatten();
+    let entries = base()
+        .and_then(fs::read_dir)
+        .into_iter()
+        .flatten()
+        .flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     for name in names.filter(|name| is_dead(name)) {
         tracing::warn!(server = name, "removing what a killed server left");
@@ -128,7 +132,11 @@ fn kill_marked(name: &str) -> usize {
     let spared = [Some(std::process::id()), owner(name)];
     let mut killed = 0;
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|text| text.parse::<u32>().ok()) else {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|text| text.parse::<u32>().ok())
+        else {
             continue;
         };
         let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
@@ -184,7 +192,10 @@ fn base() -> io::Result<PathBuf> {
 /// A directory that others may pass through but not list: isolated programs run as another user
 /// and have their own directories below.
 fn make(directory: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().mode(0o711).recursive(true).create(directory)
+    fs::DirBuilder::new()
+        .mode(0o711)
+        .recursive(true)
+        .create(directory)
 }
 
 fn is_own(path: &Path, user: u32) -> bool {

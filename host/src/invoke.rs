@@ -59,7 +59,10 @@ pub fn answered(end: End, doing: &str, timeout: Duration) -> Result<Answer, Fail
         End::Answered(answer) => Ok(answer),
         End::TimedOut => Err(Failure::new(
             ErrorKind::TimedOut,
-            format!("{doing} took longer than {} s and was cancelled", timeout.as_secs_f64()),
+            format!(
+                "{doing} took longer than {} s and was cancelled",
+                timeout.as_secs_f64()
+            ),
         )),
         End::CalledOff => Err(Failure::new(
             ErrorKind::SessionClosing,

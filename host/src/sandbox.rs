@@ -128,7 +128,11 @@ impl Sandbox {
 
     /// Warms up the backends that the configuration names; failures are logged and tried again later.
     pub async fn warm_up(&self) {
-        let backends = self.config.warmup.iter().filter_map(|name| self.catalog.backend(name).ok());
+        let backends = self
+            .config
+            .warmup
+            .iter()
+            .filter_map(|name| self.catalog.backend(name).ok());
         join_all(backends.map(|backend| backend.warm_up())).await;
     }
 

@@ -50,7 +50,9 @@ struct Report<'a> {
 
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let (diagnostics, resources) = check(args);
-    let ok = diagnostics.iter().all(|one| one.severity != Severity::Error);
+    let ok = diagnostics
+        .iter()
+        .all(|one| one.severity != Severity::Error);
     match args.format {
         Format::Json => client::print_json(&Report {
             ok,
@@ -60,11 +62,19 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         Format::Text => {
             say(&diagnostics);
             if ok {
-                client::talk(&format!("{}: good; loads {}", args.config.display(), list(&resources)));
+                client::talk(&format!(
+                    "{}: good; loads {}",
+                    args.config.display(),
+                    list(&resources)
+                ));
             }
         }
     }
-    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn check(args: &CheckArgs) -> (Vec<Diagnostic>, Vec<String>) {
@@ -74,13 +84,25 @@ fn check(args: &CheckArgs) -> (Vec<Diagnostic>, Vec<String>) {
         Err(diagnostics) => return (diagnostics, Vec::new()),
     };
     let mut diagnostics = loaded.notes.clone();
-    diagnostics.extend(loaded.check_exposure(args.insecure).err().map(|exposed| *exposed));
+    diagnostics.extend(
+        loaded
+            .check_exposure(args.insecure)
+            .err()
+            .map(|exposed| *exposed),
+    );
     let host = table(Box::new(PluginLog), 1);
     let booted = boot::load(&loaded, &environment, host, args.verbose);
     diagnostics.extend(booted.diagnostics);
-    (diagnostics, booted.ready.into_iter().map(|ready| ready.name).collect())
+    (
+        diagnostics,
+        booted.ready.into_iter().map(|ready| ready.name).collect(),
+    )
 }
 
 fn list(names: &[String]) -> String {
-    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        names.join(", ")
+    }
 }

@@ -57,7 +57,12 @@ fn schema_of(path: &std::path::Path) -> anyhow::Result<ExitCode> {
     let booted = boot::load(&loaded, &environment, table(Box::new(PluginLog), 1), false);
     say(&booted.diagnostics);
     let schemas = booted.ready.iter();
-    let schemas = schemas.map(|ready| (ready.name.as_str(), ready.plugin.description.config.schema()));
+    let schemas = schemas.map(|ready| {
+        (
+            ready.name.as_str(),
+            ready.plugin.description.config.schema(),
+        )
+    });
     client::print_json(&json_schema_with_plugins(schemas))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,10 +1,17 @@
 //! `sandbox serve`: the server's life from start to exit.
 
-use std::{process::ExitCode, sync::Arc, time::{Duration, Instant}};
+use std::{
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use sandbox_plugin_api::host::table;
-use tokio::{net::TcpListener, signal::unix::{SignalKind, signal}};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
@@ -75,13 +82,23 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     }
     let instance = Instance::enter().context("preparing the server's own directory")?;
     logging::start(
-        args.log_level.unwrap_or_else(|| level(loaded.config.server.log_level)),
+        args.log_level
+            .unwrap_or_else(|| level(loaded.config.server.log_level)),
         args.log_format,
     );
     let threads = u32::try_from(loaded.config.server.plugin_threads).unwrap_or(u32::MAX);
-    let booted = boot::load(&loaded, &environment, table(Box::new(PluginLog), threads), args.verbose);
+    let booted = boot::load(
+        &loaded,
+        &environment,
+        table(Box::new(PluginLog), threads),
+        args.verbose,
+    );
     say(&booted.diagnostics);
-    if booted.diagnostics.iter().any(|one| one.severity == Severity::Error) {
+    if booted
+        .diagnostics
+        .iter()
+        .any(|one| one.severity == Severity::Error)
+    {
         instance.leave();
         return Ok(ExitCode::FAILURE);
     }
@@ -96,10 +113,17 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     result
 }
 
-async fn serve(loaded: Loaded, ready: Vec<boot::Ready>, started: Instant) -> anyhow::Result<ExitCode> {
+async fn serve(
+    loaded: Loaded,
+    ready: Vec<boot::Ready>,
+    started: Instant,
+) -> anyhow::Result<ExitCode> {
     let listener = listen(&loaded).await?;
     let address = listener.local_addr()?;
-    let (title, grace) = (loaded.config.server.title.clone(), loaded.config.server.grace_period);
+    let (title, grace) = (
+        loaded.config.server.title.clone(),
+        loaded.config.server.grace_period,
+    );
     let directory = loaded.document.directory().to_owned();
     let sandbox = boot::assemble(loaded, ready).map_err(anyhow::Error::msg)?;
     let sandbox = Arc::new(sandbox);

@@ -32,28 +32,33 @@ impl Sessions {
         grace: Duration,
     ) -> Flight<()> {
         let mine = Arc::clone(session);
-        self.map.decide(key, &session.backend.name, |slot, _, _| match slot {
-            Some(Slot::Active(active)) if Arc::ptr_eq(active, &mine) => {
-                mine.gate.close();
-                let (sessions, key, session) =
-                    (Arc::clone(self), key.clone().into_owned(), Arc::clone(&mine));
-                let flight = Flight::start(&self.tasks, async move {
-                    end(&session, grace).await;
-                    sessions.map.clear(&key, &session.backend.name);
-                });
-                (Some(Slot::Closing(flight.clone())), flight)
-            }
-            Some(Slot::Closing(flight)) => (None, flight.clone()),
-            // It is gone already, and another may have taken its place.
-            _ => (None, Flight::start(&self.tasks, async {})),
-        })
+        self.map
+            .decide(key, &session.backend.name, |slot, _, _| match slot {
+                Some(Slot::Active(active)) if Arc::ptr_eq(active, &mine) => {
+                    mine.gate.close();
+                    let (sessions, key, session) = (
+                        Arc::clone(self),
+                        key.clone().into_owned(),
+                        Arc::clone(&mine),
+                    );
+                    let flight = Flight::start(&self.tasks, async move {
+                        end(&session, grace).await;
+                        sessions.map.clear(&key, &session.backend.name);
+                    });
+                    (Some(Slot::Closing(flight.clone())), flight)
+                }
+                Some(Slot::Closing(flight)) => (None, flight.clone()),
+                // It is gone already, and another may have taken its place.
+                _ => (None, Flight::start(&self.tasks, async {})),
+            })
     }
 
     /// Ends a temporary session in the background.
     pub(super) fn close_temporary(self: &Arc<Self>, session: &Arc<Session>) {
         let session = Arc::clone(session);
         session.gate.close();
-        self.tasks.spawn(async move { end(&session, Duration::ZERO).await });
+        self.tasks
+            .spawn(async move { end(&session, Duration::ZERO).await });
     }
 
     /// Ends the worker's session of this type, letting calls end for the grace time.
@@ -102,7 +107,10 @@ impl Sessions {
         let slots = slots.into_iter();
         let ending = slots.map(|(key, name)| Arc::clone(self).end_slot(key, name, grace).boxed());
         let ended = stream::iter(ending.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
-        ended.filter(|ended| std::future::ready(*ended)).count().await
+        ended
+            .filter(|ended| std::future::ready(*ended))
+            .count()
+            .await
     }
 
     /// Ends what is in one slot, whatever it is; whether this ended a session.
@@ -162,7 +170,9 @@ pub(super) async fn cleanup(
         timeout: Some(limit),
         ..Request::default()
     };
-    let pending = backend.handle.start(Function::Cleanup, &request, None, None);
+    let pending = backend
+        .handle
+        .start(Function::Cleanup, &request, None, None);
     let end = invoke(pending, limit, &CancellationToken::new()).await;
     let result = answered(end.unwrap_or_else(|(end, _)| end), "cleaning up", limit);
     let failure = match result {

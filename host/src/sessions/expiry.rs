@@ -44,7 +44,9 @@ impl Expiry {
     /// Puts an entry in; whether it is now the first.
     fn push(&self, due: Due) -> bool {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = queue.peek().is_none_or(|Reverse(first)| due.at_ms < first.at_ms);
+        let first = queue
+            .peek()
+            .is_none_or(|Reverse(first)| due.at_ms < first.at_ms);
         queue.push(Reverse(due));
         first
     }

@@ -85,7 +85,11 @@ impl Map {
     pub(super) fn all(&self) -> Vec<(WorkerKey<'static>, Arc<str>)> {
         let keys = self.0.iter().flat_map(|worker| {
             let key = WorkerKey(Cow::Owned(worker.key().to_string()));
-            let types: Vec<_> = worker.slots.iter().map(|(name, _)| Arc::clone(name)).collect();
+            let types: Vec<_> = worker
+                .slots
+                .iter()
+                .map(|(name, _)| Arc::clone(name))
+                .collect();
             types.into_iter().map(move |name| (key.clone(), name))
         });
         keys.collect()
@@ -132,7 +136,10 @@ impl Map {
         let Some(mut worker) = self.0.get_mut(&*key.0) else {
             return false;
         };
-        let place = worker.slots.iter_mut().find(|(name, _)| &**name == resource_type);
+        let place = worker
+            .slots
+            .iter_mut()
+            .find(|(name, _)| &**name == resource_type);
         match place {
             Some((_, old)) if is_mine(old) => {
                 *old = slot;
@@ -151,7 +158,8 @@ impl Map {
     }
 
     fn forget_if_empty(&self, key: &WorkerKey<'_>) {
-        self.0.remove_if(&*key.0, |_, worker| worker.slots.is_empty());
+        self.0
+            .remove_if(&*key.0, |_, worker| worker.slots.is_empty());
     }
 }
 
@@ -169,14 +177,22 @@ impl Worker {
     }
 
     fn put(&mut self, resource_type: &Arc<str>, slot: Slot) {
-        match self.slots.iter_mut().find(|(name, _)| name == resource_type) {
+        match self
+            .slots
+            .iter_mut()
+            .find(|(name, _)| name == resource_type)
+        {
             Some((_, old)) => *old = slot,
             None => self.slots.push((Arc::clone(resource_type), slot)),
         }
     }
 
     fn count(&mut self, resource_type: &Arc<str>, number: u32) {
-        match self.numbers.iter_mut().find(|(name, _)| name == resource_type) {
+        match self
+            .numbers
+            .iter_mut()
+            .find(|(name, _)| name == resource_type)
+        {
             Some((_, last)) => *last = number,
             None => self.numbers.push((Arc::clone(resource_type), number)),
         }

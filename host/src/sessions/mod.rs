@@ -81,7 +81,11 @@ impl Sessions {
     /// # Errors
     ///
     /// Code 1003 when the session is closing, or a tool panicked in it.
-    pub async fn lease(&self, key: &WorkerKey<'_>, backend: &Backend) -> Result<Option<Lease>, Failure> {
+    pub async fn lease(
+        &self,
+        key: &WorkerKey<'_>,
+        backend: &Backend,
+    ) -> Result<Option<Lease>, Failure> {
         let session = match self.map.find(key, &backend.name) {
             None => return Ok(None),
             Some(Slot::Active(session)) => session,

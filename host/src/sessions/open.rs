@@ -9,11 +9,7 @@ use sandbox_plugin_api::host::{Answer, Function, Pending, Request, SessionHandle
 use sandbox_protocol::{ErrorKind, SessionName};
 use serde_json::{Map, Value};
 
-use super::{
-    Place, Session, Sessions, Slot, WorkerKey,
-    close::cleanup,
-    session::Parts,
-};
+use super::{Place, Session, Sessions, Slot, WorkerKey, close::cleanup, session::Parts};
 use crate::{
     backend::{Backend, log_panic},
     failure::{Failure, internal},
@@ -71,7 +67,11 @@ impl Sessions {
                 Found::Full(failure) => return Err(failure),
                 Found::Flight(flight, mine) => {
                     let session = flight.wait().await.unwrap_or_else(|| Err(internal()))?;
-                    return Ok(if mine { Opened::Created(session) } else { Opened::Existed(session) });
+                    return Ok(if mine {
+                        Opened::Created(session)
+                    } else {
+                        Opened::Existed(session)
+                    });
                 }
                 // Asking for a session is the way out of a poisoned one.
                 Found::Poisoned(session) => self.close(key, &session, Duration::ZERO).wait().await,
@@ -86,21 +86,25 @@ impl Sessions {
         backend: &Arc<Backend>,
         wanted: &Wanted,
     ) -> Found {
-        self.map.decide(key, &backend.name, |slot, owned, number| match slot {
-            Some(Slot::Active(session)) if session.is_poisoned() => {
-                (None, Found::Poisoned(Arc::clone(session)))
-            }
-            Some(Slot::Active(session)) => (None, Found::Existing(Arc::clone(session))),
-            Some(Slot::Creating(flight)) => (None, Found::Flight(flight.clone(), false)),
-            Some(Slot::Closing(flight)) => (None, Found::Leaving(flight.clone())),
-            None => match self.take_place(backend, owned) {
-                Err(failure) => (None, Found::Full(failure)),
-                Ok(place) => {
-                    let flight = self.start_open(key, number, wanted, place);
-                    (Some(Slot::Creating(flight.clone())), Found::Flight(flight, true))
+        self.map
+            .decide(key, &backend.name, |slot, owned, number| match slot {
+                Some(Slot::Active(session)) if session.is_poisoned() => {
+                    (None, Found::Poisoned(Arc::clone(session)))
                 }
-            },
-        })
+                Some(Slot::Active(session)) => (None, Found::Existing(Arc::clone(session))),
+                Some(Slot::Creating(flight)) => (None, Found::Flight(flight.clone(), false)),
+                Some(Slot::Closing(flight)) => (None, Found::Leaving(flight.clone())),
+                None => match self.take_place(backend, owned) {
+                    Err(failure) => (None, Found::Full(failure)),
+                    Ok(place) => {
+                        let flight = self.start_open(key, number, wanted, place);
+                        (
+                            Some(Slot::Creating(flight.clone())),
+                            Found::Flight(flight, true),
+                        )
+                    }
+                },
+            })
     }
 
     fn start_open(
@@ -113,11 +117,18 @@ impl Sessions {
         let (sessions, key, wanted) = (Arc::clone(self), key.clone().into_owned(), wanted.clone());
         Flight::start(&self.tasks, async move {
             let backend = Arc::clone(&place.backend);
-            let made = sessions.make(key.worker(), place, &wanted, number, false).await;
+            let made = sessions
+                .make(key.worker(), place, &wanted, number, false)
+                .await;
             match &made {
                 Ok(session) => {
                     let mine = |slot: &Slot| matches!(slot, Slot::Creating(_));
-                    sessions.map.replace(&key, &backend.name, mine, Slot::Active(Arc::clone(session)));
+                    sessions.map.replace(
+                        &key,
+                        &backend.name,
+                        mine,
+                        Slot::Active(Arc::clone(session)),
+                    );
                     sessions.expiry.add(&key, session);
                 }
                 Err(_) => sessions.map.clear(&key, &backend.name),
@@ -153,7 +164,11 @@ impl Sessions {
         task.await.unwrap_or_else(|_| Err(internal()))
     }
 
-    fn take_place(self: &Arc<Self>, backend: &Arc<Backend>, owned: usize) -> Result<Place, Failure> {
+    fn take_place(
+        self: &Arc<Self>,
+        backend: &Arc<Backend>,
+        owned: usize,
+    ) -> Result<Place, Failure> {
         self.count.fetch_add(1, Ordering::Relaxed);
         backend.sessions.fetch_add(1, Ordering::Relaxed);
         let place = Place {
@@ -172,7 +187,9 @@ impl Sessions {
         if let Some(limit) = self.bounds.per_worker
             && owned >= limit
         {
-            return too_many(format!("the worker has its {limit} sessions; destroy one first"));
+            return too_many(format!(
+                "the worker has its {limit} sessions; destroy one first"
+            ));
         }
         Ok(place)
     }
@@ -193,14 +210,20 @@ impl Sessions {
         let config = merged(&backend.config, &wanted.config);
         let handle = match backend.kind {
             Kind::Shared => None,
-            Kind::Session | Kind::Hybrid => Some(initialize(backend, worker, &id, &config, &wanted.trace).await?),
+            Kind::Session | Kind::Hybrid => {
+                Some(initialize(backend, worker, &id, &config, &wanted.trace).await?)
+            }
         };
         let parts = Parts {
             name: name.as_str().into(),
             id: id.into(),
             worker: worker.into(),
             backend: Arc::clone(backend),
-            config: if handle.is_none() { config.into() } else { Box::default() },
+            config: if handle.is_none() {
+                config.into()
+            } else {
+                Box::default()
+            },
             temporary,
             ttl: wanted.ttl.unwrap_or(backend.limits.session_ttl),
             auto_extend: wanted.auto_extend || temporary,
@@ -228,7 +251,9 @@ async fn initialize(
         timeout: Some(limit),
         ..Request::default()
     };
-    let pending = backend.handle.start(Function::Initialize, &request, None, None);
+    let pending = backend
+        .handle
+        .start(Function::Initialize, &request, None, None);
     let end = match invoke(pending, limit, &backend.called_off).await {
         Ok(end) => end,
         Err((end, pending)) => {
@@ -239,7 +264,11 @@ async fn initialize(
     let mut answer = answered(end, &doing, limit)?;
     if !answer.is_success() {
         log_panic(&backend.name, &answer);
-        return Err(Failure::of_answer(&answer, ErrorKind::SessionCreationFailed, &doing));
+        return Err(Failure::of_answer(
+            &answer,
+            ErrorKind::SessionCreationFailed,
+            &doing,
+        ));
     }
     answer.take_session().ok_or_else(|| {
         let message = format!("{doing} failed: the backend returned no session");

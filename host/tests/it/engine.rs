@@ -63,7 +63,12 @@ impl Engine {
     }
 
     /// Calls a tool; the answer's data, or code and message.
-    pub(crate) async fn call(&self, worker: &str, action: &str, params: Value) -> Result<Value, (i32, String)> {
+    pub(crate) async fn call(
+        &self,
+        worker: &str,
+        action: &str,
+        params: Value,
+    ) -> Result<Value, (i32, String)> {
         self.call_for(worker, action, params, None).await
     }
 
@@ -94,7 +99,12 @@ impl Engine {
     }
 
     /// Makes a session; `true` when it was made, `false` when it was there.
-    pub(crate) async fn open(&self, worker: &str, resource: &str, config: Value) -> Result<(String, bool), Failure> {
+    pub(crate) async fn open(
+        &self,
+        worker: &str,
+        resource: &str,
+        config: Value,
+    ) -> Result<(String, bool), Failure> {
         self.open_with(worker, resource, config, None).await
     }
 
@@ -106,7 +116,9 @@ impl Engine {
         config: Value,
         ttl: Option<Duration>,
     ) -> Result<(String, bool), Failure> {
-        let Value::Object(config) = config else { panic!("a configuration is an object") };
+        let Value::Object(config) = config else {
+            panic!("a configuration is an object")
+        };
         let wanted = Wanted {
             config,
             ttl,
@@ -124,7 +136,11 @@ impl Engine {
     /// Ends a session.
     pub(crate) async fn destroy(&self, worker: &str, resource: &str) -> Result<(), Failure> {
         let key = WorkerKey::new(None, worker);
-        self.sandbox.sessions.destroy(&key, resource).await.map(|_| ())
+        self.sandbox
+            .sessions
+            .destroy(&key, resource)
+            .await
+            .map(|_| ())
     }
 
     /// A file in the server's directory.

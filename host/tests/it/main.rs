@@ -3,8 +3,8 @@
 mod config;
 mod engine;
 mod fixtures;
+mod http;
 mod loading;
 mod serve;
 mod server;
 mod sessions;
-mod http;

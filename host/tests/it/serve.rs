@@ -1,6 +1,10 @@
 //! The life of `sandbox serve`: start, stop in order, and what is left after it was killed.
 
-use std::{path::Path, process::Stdio, time::{Duration, Instant}};
+use std::{
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use rustix::process::Signal;
 use sandbox_client::protocol::request::Shutdown;
@@ -31,8 +35,11 @@ fn until(what: &str, mut gone: impl FnMut() -> bool) {
 
 fn is_running(pid: &str) -> bool {
     // A zombie has ended; only its parent has not looked yet.
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')))
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('Z'))
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,8 +47,14 @@ async fn a_signal_stops_the_server_in_order() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut server = Server::start(&counter());
         let client = server.client("w");
-        client.wait_until_ready(Duration::from_secs(10)).await.unwrap();
-        let counted = client.execute("counter:add", &json!({}), None).await.unwrap();
+        client
+            .wait_until_ready(Duration::from_secs(10))
+            .await
+            .unwrap();
+        let counted = client
+            .execute("counter:add", &json!({}), None)
+            .await
+            .unwrap();
         assert_eq!(counted.code.0, 0, "{counted:?}");
         client.create_session(session("counter")).await.unwrap();
         let runtime_dir = server.runtime_dir();
@@ -49,7 +62,14 @@ async fn a_signal_stops_the_server_in_order() {
         server.signal(signal);
         assert!(server.ended().success());
         let journal = lines(&server.directory.path().join("journal"));
-        assert_eq!(journal.iter().filter(|line| line.starts_with("cleanup")).count(), 2, "{journal:?}");
+        assert_eq!(
+            journal
+                .iter()
+                .filter(|line| line.starts_with("cleanup"))
+                .count(),
+            2,
+            "{journal:?}"
+        );
         assert!(!runtime_dir.exists());
     }
 }
@@ -58,7 +78,11 @@ async fn a_signal_stops_the_server_in_order() {
 async fn a_second_signal_does_not_wait() {
     let mut server = Server::start_with(json!({ "grace_period": 60 }), &counter());
     let client = server.client("w");
-    let call = tokio::spawn(async move { client.execute("counter:add", &json!({ "ms": 60_000 }), None).await });
+    let call = tokio::spawn(async move {
+        client
+            .execute("counter:add", &json!({ "ms": 60_000 }), None)
+            .await
+    });
     let journal = server.directory.path().join("journal");
     until("the call", || !lines(&journal).is_empty());
     server.signal(Signal::TERM);
@@ -84,14 +108,24 @@ async fn nothing_survives_a_server_that_is_killed() {
     let client = server.client("w");
     client.create_session(session("bash")).await.unwrap();
     let command = "setsid sleep 10000 >/dev/null 2>&1 & echo $! $$";
-    let answer = client.execute("bash:run", &json!({ "command": command }), None).await.unwrap();
-    let stdout = answer.data["stdout"].as_str().unwrap_or_else(|| panic!("{answer:?}"));
+    let answer = client
+        .execute("bash:run", &json!({ "command": command }), None)
+        .await
+        .unwrap();
+    let stdout = answer.data["stdout"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{answer:?}"));
     let pids: Vec<String> = stdout.split_whitespace().map(str::to_owned).collect();
-    assert!(pids.len() == 2 && pids.iter().all(|pid| is_running(pid)), "{pids:?}");
+    assert!(
+        pids.len() == 2 && pids.iter().all(|pid| is_running(pid)),
+        "{pids:?}"
+    );
     let runtime_dir = server.runtime_dir();
     server.signal(Signal::KILL);
     server.ended();
-    until("the processes to die", || !pids.iter().any(|pid| is_running(pid)));
+    until("the processes to die", || {
+        !pids.iter().any(|pid| is_running(pid))
+    });
     until("the directory to go", || !runtime_dir.exists());
 }
 
@@ -101,7 +135,10 @@ fn a_taken_port_is_explained() {
     let port = taken.local_addr().unwrap().port().to_string();
     let directory = tempfile::tempdir().unwrap();
     let output = serve(directory.path(), &["--port", &port]);
-    assert!(output.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{output}");
+    assert!(
+        output.contains(&format!("cannot listen on 127.0.0.1:{port}")),
+        "{output}"
+    );
     assert!(output.contains("--port 0"), "{output}");
 }
 

@@ -84,7 +84,11 @@ impl Server {
 
     /// A client for this worker.
     pub(crate) fn client(&self, worker: &str) -> Client {
-        Client::builder().url(&self.url).worker_id(worker).build().unwrap()
+        Client::builder()
+            .url(&self.url)
+            .worker_id(worker)
+            .build()
+            .unwrap()
     }
 
     /// Sends a signal.
@@ -127,7 +131,13 @@ impl Drop for Server {
 /// The command, with an environment that says nothing to it.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));
-    for name in ["SANDBOX_INSTANCE", "SANDBOX_RUNTIME_DIR", "SANDBOX_PLUGIN_PATH", "SANDBOX_URL", "SANDBOX_API_KEY"] {
+    for name in [
+        "SANDBOX_INSTANCE",
+        "SANDBOX_RUNTIME_DIR",
+        "SANDBOX_PLUGIN_PATH",
+        "SANDBOX_URL",
+        "SANDBOX_API_KEY",
+    ] {
         command.env_remove(name);
     }
     command

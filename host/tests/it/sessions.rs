@@ -1,6 +1,9 @@
 //! The rules of sessions and calls, each seen through a real plugin.
 
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use sandbox::sessions::{Session, WorkerKey};
@@ -17,12 +20,18 @@ fn count(engine: &Engine, word: &str) -> usize {
 }
 
 fn find(engine: &Engine, worker: &str) -> Option<Arc<Session>> {
-    engine.sandbox.sessions.find(&WorkerKey::new(None, worker), COUNTER)
+    engine
+        .sandbox
+        .sessions
+        .find(&WorkerKey::new(None, worker), COUNTER)
 }
 
 /// Waits until a call is in the worker's session.
 async fn inside(engine: &Engine, worker: &str) {
-    until("the call", || find(engine, worker).filter(|session| session.gate.inside() > 0)).await;
+    until("the call", || {
+        find(engine, worker).filter(|session| session.gate.inside() > 0)
+    })
+    .await;
 }
 
 fn counter() -> Engine {
@@ -32,12 +41,24 @@ fn counter() -> Engine {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_keeps_its_session_and_has_its_own() {
     let engine = counter();
-    let (id, created) = engine.open("a", COUNTER, json!({ "start": 10 })).await.unwrap();
+    let (id, created) = engine
+        .open("a", COUNTER, json!({ "start": 10 }))
+        .await
+        .unwrap();
     assert!(created && id.starts_with("counter_a_001_"), "{id}");
     engine.open("b", COUNTER, nothing()).await.unwrap();
-    engine.call("a", "counter:add", json!({ "by": 5 })).await.unwrap();
-    assert_eq!(engine.call("a", "counter:get", nothing()).await.unwrap()["value"], 15);
-    assert_eq!(engine.call("b", "counter:get", nothing()).await.unwrap()["value"], 0);
+    engine
+        .call("a", "counter:add", json!({ "by": 5 }))
+        .await
+        .unwrap();
+    assert_eq!(
+        engine.call("a", "counter:get", nothing()).await.unwrap()["value"],
+        15
+    );
+    assert_eq!(
+        engine.call("b", "counter:get", nothing()).await.unwrap()["value"],
+        0
+    );
     let (again, created) = engine.open("a", COUNTER, nothing()).await.unwrap();
     assert!(!created && again == id);
 }
@@ -46,7 +67,11 @@ async fn a_worker_keeps_its_session_and_has_its_own() {
 async fn many_who_ask_at_once_get_one_session() {
     let engine = counter();
     let asked = (0..50).map(|_| engine.open("w", COUNTER, json!({ "slow_ms": 30 })));
-    let got: Vec<_> = join_all(asked).await.into_iter().map(Result::unwrap).collect();
+    let got: Vec<_> = join_all(asked)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
     assert_eq!(got.iter().filter(|(_, created)| *created).count(), 1);
     assert!(got.iter().all(|(id, _)| *id == got[0].0));
     assert_eq!(count(&engine, "initialize"), 1);
@@ -59,41 +84,75 @@ async fn calls_without_a_session_never_share_one() {
     for answer in join_all(calls).await {
         assert_eq!(answer.unwrap()["value"], 1);
     }
-    until("all clean-ups", || (count(&engine, "cleanup") == 50).then_some(())).await;
+    until("all clean-ups", || {
+        (count(&engine, "cleanup") == 50).then_some(())
+    })
+    .await;
     assert_eq!(count(&engine, "initialize"), 50);
     assert_eq!(engine.sandbox.sessions.workers(), 0);
-    until("the count", || (engine.sandbox.sessions.count() == 0).then_some(())).await;
+    until("the count", || {
+        (engine.sandbox.sessions.count() == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_temporary_session_ends_when_its_caller_goes_away() {
     let engine = Arc::new(counter());
     let going = Arc::clone(&engine);
-    let call = tokio::spawn(async move { going.call("w", "counter:add", json!({ "ms": 60_000 })).await });
-    until("the session", || (count(&engine, "initialize") == 1).then_some(())).await;
+    let call = tokio::spawn(async move {
+        going
+            .call("w", "counter:add", json!({ "ms": 60_000 }))
+            .await
+    });
+    until("the session", || {
+        (count(&engine, "initialize") == 1).then_some(())
+    })
+    .await;
     call.abort();
-    until("the clean-up", || (count(&engine, "cleanup") == 1).then_some(())).await;
+    until("the clean-up", || {
+        (count(&engine, "cleanup") == 1).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_expires_in_time_and_not_under_a_call() {
     let engine = counter();
     let ttl = Some(Duration::from_millis(200));
-    engine.open_with("idle", COUNTER, nothing(), ttl).await.unwrap();
-    engine.open_with("busy", COUNTER, nothing(), ttl).await.unwrap();
+    engine
+        .open_with("idle", COUNTER, nothing(), ttl)
+        .await
+        .unwrap();
+    engine
+        .open_with("busy", COUNTER, nothing(), ttl)
+        .await
+        .unwrap();
     let started = Instant::now();
     let busy = engine.call("busy", "counter:add", json!({ "ms": 700 }));
     let idle = async {
-        until("the expiry", || (count(&engine, "cleanup") == 1).then_some(())).await;
+        until("the expiry", || {
+            (count(&engine, "cleanup") == 1).then_some(())
+        })
+        .await;
         started.elapsed()
     };
     let (busy, idle) = tokio::join!(busy, idle);
     busy.unwrap();
     assert!(idle < Duration::from_millis(1200), "expired after {idle:?}");
     // The call's end restarted the time: the session is still there.
-    assert_eq!(engine.call("busy", "counter:get", nothing()).await.unwrap()["value"], 1);
-    until("the second expiry", || (count(&engine, "cleanup") == 2).then_some(())).await;
-    until("nobody is left", || (engine.sandbox.sessions.workers() == 0).then_some(())).await;
+    assert_eq!(
+        engine.call("busy", "counter:get", nothing()).await.unwrap()["value"],
+        1
+    );
+    until("the second expiry", || {
+        (count(&engine, "cleanup") == 2).then_some(())
+    })
+    .await;
+    until("nobody is left", || {
+        (engine.sandbox.sessions.workers() == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +167,10 @@ async fn destroying_lets_calls_end_and_cleans_up_once() {
         inside(&engine, "w").await;
         let (first, second) = tokio::join!(engine.destroy("w", COUNTER), async {
             until("the closing", || find(&engine, "w").is_none().then_some(())).await;
-            let refused = engine.call("w", "counter:get", nothing()).await.unwrap_err();
+            let refused = engine
+                .call("w", "counter:get", nothing())
+                .await
+                .unwrap_err();
             assert_eq!(refused.0, 1003, "{refused:?}");
             engine.destroy("w", COUNTER).await
         });
@@ -124,18 +186,36 @@ async fn destroying_lets_calls_end_and_cleans_up_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_initialize_leaves_nothing_and_is_tried_afresh() {
     let engine = counter();
-    let failure = engine.open("w", COUNTER, json!({ "fail": true })).await.unwrap_err();
+    let failure = engine
+        .open("w", COUNTER, json!({ "fail": true }))
+        .await
+        .unwrap_err();
     assert_eq!(failure.code.0, 2004, "{failure}");
-    assert_eq!((engine.sandbox.sessions.count(), engine.sandbox.sessions.workers()), (0, 0));
+    assert_eq!(
+        (
+            engine.sandbox.sessions.count(),
+            engine.sandbox.sessions.workers()
+        ),
+        (0, 0)
+    );
     assert!(engine.open("w", COUNTER, nothing()).await.unwrap().1);
-    let failure = engine.open("v", COUNTER, json!({ "strat": 1 })).await.unwrap_err();
-    assert!(failure.message.contains("did you mean `start`"), "{failure}");
+    let failure = engine
+        .open("v", COUNTER, json!({ "strat": 1 }))
+        .await
+        .unwrap_err();
+    assert!(
+        failure.message.contains("did you mean `start`"),
+        "{failure}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_cleanup_ends_the_session_all_the_same() {
     let engine = counter();
-    engine.open("w", COUNTER, json!({ "fail_end": true })).await.unwrap();
+    engine
+        .open("w", COUNTER, json!({ "fail_end": true }))
+        .await
+        .unwrap();
     engine.destroy("w", COUNTER).await.unwrap();
     assert!(engine.open("w", COUNTER, nothing()).await.unwrap().1);
 }
@@ -146,15 +226,31 @@ async fn what_hangs_costs_its_own_caller_a_timeout_and_is_cancelled() {
         json!({ "limits": { "initialize_timeout": 0.2, "cleanup_timeout": 0.2 } }),
         json!({ "hangs": { "config": { "journal": "journal" } } }),
     );
-    let failure = engine.open("w", "hangs", json!({ "at": ["initialize"] })).await.unwrap_err();
+    let failure = engine
+        .open("w", "hangs", json!({ "at": ["initialize"] }))
+        .await
+        .unwrap_err();
     assert_eq!((failure.code.0, failure.status), (2002, 504), "{failure}");
     assert_eq!(count(&engine, "cancelled in initialize"), 1);
-    engine.open("w", "hangs", json!({ "at": ["cleanup"] })).await.unwrap();
+    engine
+        .open("w", "hangs", json!({ "at": ["cleanup"] }))
+        .await
+        .unwrap();
     let short = Some(Duration::from_millis(100));
-    let timed_out = engine.call_for("w", "hangs:forever", nothing(), short).await.unwrap_err();
+    let timed_out = engine
+        .call_for("w", "hangs:forever", nothing(), short)
+        .await
+        .unwrap_err();
     assert_eq!(timed_out.0, 2002);
-    assert_eq!(count(&engine, "cancelled in a tool"), 1, "cancelled, not only abandoned");
-    assert_eq!(engine.call("w", "hangs:fine", nothing()).await.unwrap()["hung"], false);
+    assert_eq!(
+        count(&engine, "cancelled in a tool"),
+        1,
+        "cancelled, not only abandoned"
+    );
+    assert_eq!(
+        engine.call("w", "hangs:fine", nothing()).await.unwrap()["hung"],
+        false
+    );
     engine.destroy("w", "hangs").await.unwrap();
     assert_eq!(count(&engine, "cancelled in cleanup"), 1);
 }
@@ -167,7 +263,10 @@ async fn a_tool_that_cannot_be_stopped_keeps_neither_caller_nor_session() {
     );
     engine.open("w", "hangs", nothing()).await.unwrap();
     let short = Some(Duration::from_millis(100));
-    let answer = engine.call_for("w", "hangs:block", nothing(), short).await.unwrap_err();
+    let answer = engine
+        .call_for("w", "hangs:block", nothing(), short)
+        .await
+        .unwrap_err();
     assert_eq!(answer.0, 2002);
     engine.destroy("w", "hangs").await.unwrap();
     assert!(engine.open("w", "hangs", nothing()).await.unwrap().1);
@@ -180,8 +279,18 @@ async fn a_panic_in_a_tool_spoils_its_session_only() {
     engine.open("v", "panics", nothing()).await.unwrap();
     let (code, message) = engine.call("w", "panics:now", nothing()).await.unwrap_err();
     assert_eq!(code, 2001);
-    assert!(!message.contains("as told"), "the panic's text stays on the server: {message}");
-    assert_eq!(engine.call("w", "panics:fine", nothing()).await.unwrap_err().0, 1003);
+    assert!(
+        !message.contains("as told"),
+        "the panic's text stays on the server: {message}"
+    );
+    assert_eq!(
+        engine
+            .call("w", "panics:fine", nothing())
+            .await
+            .unwrap_err()
+            .0,
+        1003
+    );
     engine.call("v", "panics:fine", nothing()).await.unwrap();
     let (_, created) = engine.open("w", "panics", nothing()).await.unwrap();
     assert!(created, "creating it again is the way out");
@@ -199,7 +308,11 @@ async fn panics_of_the_lifecycle_are_failures_and_no_more() {
         let engine = Engine::of("panics", json!({ "at": [place] }));
         engine.open("w", "panics", nothing()).await.unwrap();
         engine.destroy("w", "panics").await.unwrap();
-        assert_eq!(engine.sandbox.stop(Duration::from_secs(1)).await, 0, "{place}");
+        assert_eq!(
+            engine.sandbox.stop(Duration::from_secs(1)).await,
+            0,
+            "{place}"
+        );
     }
 }
 
@@ -213,8 +326,19 @@ async fn warming_up_happens_once_and_is_tried_again_after_a_failure() {
     for answer in join_all(calls).await {
         assert_eq!(answer.unwrap_err().0, 2003);
     }
-    assert_eq!(count(&engine, "hanging in warmup"), 1, "one warm-up for all that waited");
-    assert_eq!(engine.call("w", "hangs:fine", nothing()).await.unwrap_err().0, 2003);
+    assert_eq!(
+        count(&engine, "hanging in warmup"),
+        1,
+        "one warm-up for all that waited"
+    );
+    assert_eq!(
+        engine
+            .call("w", "hangs:fine", nothing())
+            .await
+            .unwrap_err()
+            .0,
+        2003
+    );
     assert_eq!(count(&engine, "hanging in warmup"), 2);
 }
 
@@ -244,7 +368,14 @@ async fn stopping_lets_calls_end_ends_sessions_and_refuses_new_work() {
     let (call, ended) = tokio::join!(call, stop);
     assert_eq!(call.unwrap()["value"], 1);
     assert_eq!((ended, count(&engine, "cleanup")), (1, 1));
-    assert_eq!(engine.call("w", "counter:get", nothing()).await.unwrap_err().0, 5002);
+    assert_eq!(
+        engine
+            .call("w", "counter:get", nothing())
+            .await
+            .unwrap_err()
+            .0,
+        5002
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,9 +387,15 @@ async fn a_thousand_workers_lose_nothing() {
             let worker = format!("w{number}");
             engine.open(&worker, COUNTER, nothing()).await.unwrap();
             for _ in 0..20 {
-                engine.call(&worker, "counter:add", nothing()).await.unwrap();
+                engine
+                    .call(&worker, "counter:add", nothing())
+                    .await
+                    .unwrap();
             }
-            let value = engine.call(&worker, "counter:get", nothing()).await.unwrap();
+            let value = engine
+                .call(&worker, "counter:get", nothing())
+                .await
+                .unwrap();
             assert_eq!(value["value"], 20);
             engine.destroy(&worker, COUNTER).await.unwrap();
         })
@@ -266,6 +403,9 @@ async fn a_thousand_workers_lose_nothing() {
     for worker in workers.collect::<Vec<_>>() {
         worker.await.unwrap();
     }
-    assert_eq!((count(&engine, "initialize"), count(&engine, "cleanup")), (1000, 1000));
+    assert_eq!(
+        (count(&engine, "initialize"), count(&engine, "cleanup")),
+        (1000, 1000)
+    );
     assert_eq!(engine.sandbox.sessions.count(), 0);
 }
