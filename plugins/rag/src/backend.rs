@@ -88,10 +88,6 @@ impl Rag {
         example = r#"{"query": "How do plants turn sunlight into energy?", "top_k": 3}"#,
         example = r#"{"query": "光合作用", "filter": {"lang": "zh"}}"#
     )]
-    #[expect(
-        clippy::unused_async,
-        reason = "a search runs on the runtime without ever waiting"
-    )]
     async fn search(
         &self,
         info: Option<&SessionInfo>,

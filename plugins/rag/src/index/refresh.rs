@@ -11,13 +11,16 @@ use tokio_util::sync::CancellationToken;
 use super::{
     IndexError, Progress,
     fields::Origin,
-    store::{Contents, CorpusState, Store},
+    store::{Contents, CorpusState, LEAST_BYTES, Store},
 };
 use crate::{
     corpus::{Corpus, Fingerprint, Lines},
     text::Chunking,
 };
 
+/// Up to this size a corpus is read by one thread with the engine's least memory: a server with a
+/// small corpus stays small.
+const SMALL: u64 = 16 * 1024 * 1024;
 /// What each writing thread holds before it writes a segment.
 const BYTES_PER_THREAD: usize = 64 * 1024 * 1024;
 /// More threads make more segments than they save time.
@@ -43,15 +46,17 @@ pub(crate) fn refresh(
     let fingerprint = corpus.fingerprint()?;
     if known.is_some_and(|state| state.fingerprint.same_content(&fingerprint)) {
         // Only the file's time is new: noted, so that the next start need not read the file.
-        let mut writer = store.writer(1, BYTES_PER_THREAD)?;
+        let mut writer = store.writer(1, LEAST_BYTES)?;
         let corpus = Some(state(fingerprint, chunking));
         return store.commit(&mut writer, Contents { corpus, ..contents });
     }
     tracing::info!(bytes = corpus.bytes(), "reading the corpus into the index");
-    let threads = thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(MAX_THREADS);
-    let writer = store.writer(threads, BYTES_PER_THREAD)?;
+    let writer = if corpus.bytes() <= SMALL {
+        store.writer(1, LEAST_BYTES)?
+    } else {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        store.writer(cores.min(MAX_THREADS), BYTES_PER_THREAD)?
+    };
     let searcher = store.searcher();
     let mut rebuild = Rebuild {
         store,

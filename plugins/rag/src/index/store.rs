@@ -23,6 +23,9 @@ use super::{
 };
 use crate::{corpus::Fingerprint, text::Analyzer};
 
+/// The least memory that the engine takes for a writing thread.
+pub(crate) const LEAST_BYTES: usize = 15_000_000;
+
 /// The engine, its fields, and what the last commit holds.
 pub(crate) struct Store {
     pub(crate) fields: Fields,

@@ -15,15 +15,12 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     IndexError,
     fields::{Fields, Origin},
-    store::{Contents, Store},
+    store::{Contents, LEAST_BYTES, Store},
 };
 use crate::{document::Document, text::Chunking};
 
 /// How many changes may wait; further callers wait for a place, so that memory stays bounded.
 const QUEUE: usize = 64;
-/// The least that the engine takes for a thread; callers' changes are small.
-const BYTES: usize = 15_000_000;
-
 /// A document cut into passages.
 pub(crate) struct Prepared {
     id: String,
@@ -173,7 +170,7 @@ impl Loop {
     fn carry_out(&mut self, changes: Vec<Change>) -> Result<Vec<Changed>, IndexError> {
         let writer = match self.writer.take() {
             Some(writer) => writer,
-            None => self.store.writer(1, BYTES)?,
+            None => self.store.writer(1, LEAST_BYTES)?,
         };
         let writer = self.writer.insert(writer);
         let mut group = Group {
