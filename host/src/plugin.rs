@@ -24,7 +24,9 @@ pub use class::{BackendClass, ClassSyntax};
 pub use description::{Description, DescriptionFault, Kind, Tool};
 pub use error::{LoadError, LoadFailure, Problem};
 pub use find::{Found, find};
-pub use inspect::{AbiVersion, DeclaredBackend, Dependency, Doors, Fault, Inspection, Manifest, Warning, inspect};
+pub use inspect::{
+    AbiVersion, DeclaredBackend, Dependency, Doors, Fault, Inspection, Manifest, Warning, inspect,
+};
 pub use loader::{LoadedPlugin, Loader};
 pub use report::inspection as report_inspection;
 pub use search::{Finding, Looked, Origin, SearchPath, Trace};

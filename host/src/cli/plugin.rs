@@ -14,7 +14,7 @@ use super::{client, read, say};
 use crate::{
     config::{Environment, Loaded, Resource},
     plugin::{
-        AbiVersion, Found, Inspection, LoadError, Problem, SearchPath, Trace, find,
+        AbiVersion, Found, Inspection, LoadError, LoadFailure, Problem, SearchPath, Trace, find,
         report_inspection,
     },
 };
@@ -122,11 +122,20 @@ fn list(args: &ListArgs, environment: &Environment) -> anyhow::Result<ExitCode> 
 
 fn row(name: &str, resource: &Resource, loaded: &Loaded, search: &SearchPath) -> Row {
     let base = loaded.document.directory();
-    let found = find(&resource.backend_class, search, base, resource.sha256.as_deref());
+    let found = find(
+        &resource.backend_class,
+        search,
+        base,
+        resource.sha256.as_deref(),
+    );
     let found = found.and_then(|found| named(name, &resource.backend_class, found));
     Row {
         resource: name.to_owned(),
-        problems: found.as_ref().err().map(LoadError::problems).unwrap_or_default(),
+        problems: found
+            .as_ref()
+            .err()
+            .map(LoadError::problems)
+            .unwrap_or_default(),
         plugin: found.ok().map(Listed::of),
     }
 }
@@ -136,7 +145,12 @@ fn named(name: &str, backend_class: &str, found: Found) -> Result<Found, LoadErr
     if found.backend.name == name {
         return Ok(found);
     }
-    Err(LoadError::other_key(backend_class, name, &found.backend.name, None))
+    Err(LoadError::other_key(
+        backend_class,
+        name,
+        &found.backend.name,
+        None,
+    ))
 }
 
 impl Listed {
@@ -155,7 +169,9 @@ impl Listed {
 }
 
 fn as_table(rows: &[Row]) -> String {
-    let heads = ["NAME", "KIND", "VERSION", "ABI", "SDK", "COMPILER", "LIBRARY"];
+    let heads = [
+        "NAME", "KIND", "VERSION", "ABI", "SDK", "COMPILER", "LIBRARY",
+    ];
     let mut cells = vec![heads.map(ToOwned::to_owned)];
     cells.extend(rows.iter().map(cells_of));
     client::table(&cells)
@@ -164,7 +180,11 @@ fn as_table(rows: &[Row]) -> String {
 fn cells_of(row: &Row) -> [String; 7] {
     let unknown = || "-".to_owned();
     let Some(plugin) = &row.plugin else {
-        let said: Vec<&str> = row.problems.iter().map(|problem| &*problem.message).collect();
+        let said: Vec<&str> = row
+            .problems
+            .iter()
+            .map(|problem| &*problem.message)
+            .collect();
         let mut cells = std::array::from_fn(|_| unknown());
         cells[0].clone_from(&row.resource);
         cells[6] = format!("error: {}", said.join("; "));
@@ -174,7 +194,9 @@ fn cells_of(row: &Row) -> [String; 7] {
         row.resource.clone(),
         plugin.kind.clone().unwrap_or_else(unknown),
         plugin.version.clone(),
-        plugin.abi.map_or_else(unknown, |abi| format!("{}.{}", abi.major, abi.minor)),
+        plugin
+            .abi
+            .map_or_else(unknown, |abi| format!("{}.{}", abi.major, abi.minor)),
         plugin.sdk.clone().unwrap_or_else(unknown),
         plugin.compiler.clone().unwrap_or_else(unknown),
         plugin.library.display().to_string(),
@@ -195,18 +217,14 @@ fn inspect(args: &InspectArgs, environment: &Environment) -> anyhow::Result<Exit
         Ok(places) => places,
         Err(exit) => return Ok(exit),
     };
-    let (trace, inspections) = match find(&written(&args.plugin), &search, &base, None) {
-        Ok(found) => (found.trace, vec![found.inspection]),
-        Err(error) => {
-            // What the library has is still worth telling when the class is not in it.
-            let inspections: Vec<_> = error.trace.inspections().cloned().collect();
-            if inspections.is_empty() {
-                client::talk(error.report(args.verbose).trim_end());
-                return Ok(ExitCode::FAILURE);
-            }
-            (error.trace, inspections)
-        }
-    };
+    let found = find(&written(&args.plugin), &search, &base, None);
+    let failed = found.as_ref().is_err_and(is_about_more_than_the_file);
+    if let (true, Err(error)) = (failed, &found) {
+        client::talk(error.report(args.verbose).trim_end());
+    }
+    // What a library has is worth telling even when the class is not in it.
+    let trace = found.map_or_else(|error| error.trace, |found| found.trace);
+    let inspections: Vec<_> = trace.inspections().collect();
     for inspection in &inspections {
         if args.json {
             client::print_json(&Inspected {
@@ -220,13 +238,26 @@ fn inspect(args: &InspectArgs, environment: &Environment) -> anyhow::Result<Exit
     if args.verbose && !args.json {
         client::talk(trace.to_string().trim_end());
     }
-    Ok(exit(inspections.iter().all(|inspection| inspection.faults.is_empty())))
+    let good = inspections.iter().all(|one| one.faults.is_empty());
+    Ok(exit(good && !failed))
+}
+
+/// A file's own faults are told with it, and which of its backends is meant need not be said here.
+fn is_about_more_than_the_file(error: &LoadError) -> bool {
+    !matches!(
+        *error.failure,
+        LoadFailure::Refused | LoadFailure::NoSuchClass { class: None, .. }
+    ) || error.trace.inspections().next().is_none()
 }
 
 type Places = (SearchPath, PathBuf);
 
-fn places(args: &InspectArgs, environment: &Environment) -> anyhow::Result<Result<Places, ExitCode>> {
-    let here = std::env::current_dir().map_err(|error| anyhow!("there is no current folder: {error}"))?;
+fn places(
+    args: &InspectArgs,
+    environment: &Environment,
+) -> anyhow::Result<Result<Places, ExitCode>> {
+    let here =
+        std::env::current_dir().map_err(|error| anyhow!("there is no current folder: {error}"))?;
     let folders = match &args.config {
         None => Vec::new(),
         Some(file) => match read(file, environment) {
@@ -250,5 +281,9 @@ fn written(plugin: &str) -> String {
 }
 
 fn exit(good: bool) -> ExitCode {
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

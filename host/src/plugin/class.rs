@@ -185,9 +185,15 @@ mod tests {
             parsed("sandbox.server.backends.resources.rag.RAGBackend"),
             (name("rag"), class("RAGBackend"))
         );
-        assert_eq!(parsed("./a.b/librag.so#Rag"), (path("./a.b/librag.so"), class("Rag")));
+        assert_eq!(
+            parsed("./a.b/librag.so#Rag"),
+            (path("./a.b/librag.so"), class("Rag"))
+        );
         assert_eq!(parsed("librag.so"), (path("librag.so"), None));
-        assert_eq!(parsed("/opt/x#y/librag.so"), (path("/opt/x#y/librag.so"), None));
+        assert_eq!(
+            parsed("/opt/x#y/librag.so"),
+            (path("/opt/x#y/librag.so"), None)
+        );
     }
 
     #[test]
@@ -215,7 +221,10 @@ mod tests {
 
     fn choose(written: &str, backends: &[DeclaredBackend]) -> Option<String> {
         let class = BackendClass::parse(written).unwrap();
-        class.choose(backends).ok().map(|backend| backend.class.clone())
+        class
+            .choose(backends)
+            .ok()
+            .map(|backend| backend.class.clone())
     }
 
     #[test]
@@ -223,12 +232,18 @@ mod tests {
         let two = [declared("RagBackend", "rag"), declared("Doc", "doc")];
         assert_eq!(choose("rag", &two).as_deref(), Some("RagBackend"));
         assert_eq!(choose("rag#Doc", &two).as_deref(), Some("Doc"));
-        assert_eq!(choose("a.rag.RAGBackend", &two).as_deref(), Some("RagBackend"));
+        assert_eq!(
+            choose("a.rag.RAGBackend", &two).as_deref(),
+            Some("RagBackend")
+        );
         assert_eq!(choose("other", &two), None);
         assert_eq!(choose("rag#Rag", &two), None);
         assert_eq!(choose("other", &two[..1]).as_deref(), Some("RagBackend"));
         let alike = [declared("RAGBackend", "a"), declared("RagBackend", "b")];
         assert_eq!(choose("x#ragbackend", &alike), None);
-        assert_eq!(choose("x#RagBackend", &alike).as_deref(), Some("RagBackend"));
+        assert_eq!(
+            choose("x#RagBackend", &alike).as_deref(),
+            Some("RagBackend")
+        );
     }
 }

@@ -1,10 +1,14 @@
 //! What a backend offers, as its library describes it once it is loaded: read into types, and checked
 //! before anything is made from it. Owns the meaning of the description's JSON.
 
+mod fault;
+
 use std::{collections::HashSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
+
+pub use fault::DescriptionFault;
 
 use super::inspect::DeclaredBackend;
 use crate::schema::{Checker, SchemaError};
@@ -46,6 +50,10 @@ pub struct Description {
 
 /// A tool of a backend.
 #[derive(Debug, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are the hints of the description's JSON"
+)]
 pub struct Tool {
     /// Its full name.
     pub name: String,
@@ -90,72 +98,6 @@ pub struct Tool {
     pub checker: Option<Arc<Checker>>,
 }
 
-/// What is wrong with a description.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
-#[serde(tag = "fault", rename_all = "snake_case")]
-pub enum DescriptionFault {
-    /// It cannot be read.
-    #[error("the description cannot be read: {reason}")]
-    Unreadable {
-        /// What is wrong.
-        reason: String,
-    },
-    /// It says something else than the manifest.
-    #[error("the manifest says the {what} `{manifest}`, the description `{description}`")]
-    OtherThanManifest {
-        /// Name or class.
-        what: &'static str,
-        /// The manifest's.
-        manifest: String,
-        /// The description's.
-        description: String,
-    },
-    /// What is said to be a schema is none.
-    #[error("{what} is not a JSON Schema: at `{pointer}`: {reason}")]
-    Schema {
-        /// Whose schema.
-        what: String,
-        /// Where in it.
-        pointer: String,
-        /// What is wrong there.
-        reason: String,
-    },
-    /// A tool's parameters are no object.
-    #[error("the parameters of `{tool}` must be a JSON object, and its schema says `{found}`")]
-    NoObject {
-        /// The tool.
-        tool: String,
-        /// What the schema says.
-        found: String,
-    },
-    /// A tool's name is not `action` or `resource:action`.
-    #[error("`{name}` is no name for a tool: expected `action` or `{resource}:action`, of letters, digits, `_`, `-` and `.`")]
-    ToolName {
-        /// The name.
-        name: String,
-        /// The tool's resource type.
-        resource: String,
-    },
-    /// Two tools have one name.
-    #[error("two tools have the name `{name}`")]
-    ToolTwice {
-        /// The name.
-        name: String,
-    },
-    /// A time limit that is none.
-    #[error("the timeout of `{tool}` must be a number of seconds above 0")]
-    Timeout {
-        /// The tool.
-        tool: String,
-    },
-    /// A tool needs what its backend has not.
-    #[error("`{tool}` needs a session, and its backend has none: its kind is `shared`")]
-    SessionInShared {
-        /// The tool.
-        tool: String,
-    },
-}
-
 /// The description as it is written.
 #[derive(Deserialize)]
 struct Written {
@@ -182,18 +124,30 @@ impl Description {
     /// # Errors
     ///
     /// Everything that is wrong with it.
-    pub(super) fn read(json: &[u8], declared: &DeclaredBackend) -> Result<Self, Vec<DescriptionFault>> {
+    pub(super) fn read(
+        json: &[u8],
+        declared: &DeclaredBackend,
+    ) -> Result<Self, Vec<DescriptionFault>> {
         let mut reader = serde_json::Deserializer::from_slice(json);
-        let mut written: Written = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            vec![DescriptionFault::Unreadable {
-                reason: error.to_string(),
-            }]
-        })?;
+        let mut written: Written =
+            serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+                vec![DescriptionFault::Unreadable {
+                    reason: error.to_string(),
+                }]
+            })?;
         let mut faults = Vec::new();
         compare("name", &declared.name, &written.name, &mut faults);
         compare("class", &declared.class, &written.class, &mut faults);
-        let config = compile("the configuration's schema", written.config_schema, &mut faults);
-        let session = compile("the session configuration's schema", written.session_config_schema, &mut faults);
+        let config = compile(
+            "the configuration's schema",
+            written.config_schema,
+            &mut faults,
+        );
+        let session = compile(
+            "the session configuration's schema",
+            written.session_config_schema,
+            &mut faults,
+        );
         let mut names = HashSet::new();
         for tool in &mut written.tools {
             if tool.resource_type.is_empty() {
@@ -223,7 +177,12 @@ impl Description {
     }
 }
 
-fn compare(what: &'static str, manifest: &str, description: &str, faults: &mut Vec<DescriptionFault>) {
+fn compare(
+    what: &'static str,
+    manifest: &str,
+    description: &str,
+    faults: &mut Vec<DescriptionFault>,
+) {
     if manifest != description {
         faults.push(DescriptionFault::OtherThanManifest {
             what,
@@ -234,14 +193,20 @@ fn compare(what: &'static str, manifest: &str, description: &str, faults: &mut V
 }
 
 /// A schema that is absent allows every object.
-fn compile(what: &str, schema: Option<Value>, faults: &mut Vec<DescriptionFault>) -> Option<Checker> {
+fn compile(
+    what: &str,
+    schema: Option<Value>,
+    faults: &mut Vec<DescriptionFault>,
+) -> Option<Checker> {
     let schema = schema.unwrap_or_else(|| json!({ "type": "object" }));
     let fault = |SchemaError { pointer, reason }| DescriptionFault::Schema {
         what: what.to_owned(),
         pointer,
         reason,
     };
-    Checker::compile(schema).map_err(|error| faults.push(fault(error))).ok()
+    Checker::compile(schema)
+        .map_err(|error| faults.push(fault(error)))
+        .ok()
 }
 
 fn check_names(tool: &Tool, known: &mut HashSet<String>, faults: &mut Vec<DescriptionFault>) {
@@ -272,7 +237,8 @@ fn is_name(name: &str, resource: &str) -> bool {
 
 fn check_rest(tool: &Tool, kind: Kind, faults: &mut Vec<DescriptionFault>) {
     // A duration that no clock can hold is no limit either.
-    let limit = |seconds: f64| seconds > 0.0 && std::time::Duration::try_from_secs_f64(seconds).is_ok();
+    let limit =
+        |seconds: f64| seconds > 0.0 && std::time::Duration::try_from_secs_f64(seconds).is_ok();
     if !tool.timeout.is_none_or(limit) {
         faults.push(DescriptionFault::Timeout {
             tool: tool.name.clone(),
@@ -289,7 +255,11 @@ fn check_schemas(tool: &Tool, faults: &mut Vec<DescriptionFault>) -> Option<Chec
     let read = |raw: &RawValue| serde_json::from_str(raw.get()).unwrap_or(Value::Null);
     let output = tool.output_schema.as_deref().map(read);
     if let Some(output) = output.filter(|output| !output.is_null()) {
-        compile(&format!("the result's schema of `{}`", tool.name), Some(output), faults);
+        compile(
+            &format!("the result's schema of `{}`", tool.name),
+            Some(output),
+            faults,
+        );
     }
     let input: Value = read(&tool.input_schema);
     let kind = input.get("type").cloned();
@@ -298,7 +268,9 @@ fn check_schemas(tool: &Tool, faults: &mut Vec<DescriptionFault>) -> Option<Chec
     if let Some(kind) = kind.filter(|kind| kind != "object") {
         faults.push(DescriptionFault::NoObject {
             tool: tool.name.clone(),
-            found: kind.as_str().map_or_else(|| kind.to_string(), ToOwned::to_owned),
+            found: kind
+                .as_str()
+                .map_or_else(|| kind.to_string(), ToOwned::to_owned),
         });
     }
     Some(checker)
@@ -318,7 +290,8 @@ mod tests {
             class: "A".to_owned(),
             ..DeclaredBackend::default()
         };
-        let faults = |faults: Vec<DescriptionFault>| faults.iter().map(ToString::to_string).collect();
+        let faults =
+            |faults: Vec<DescriptionFault>| faults.iter().map(ToString::to_string).collect();
         Description::read(description.to_string().as_bytes(), &declared).map_err(faults)
     }
 
@@ -366,6 +339,9 @@ mod tests {
     #[test]
     fn what_is_no_description() {
         let told = read(&json!({"name": "a", "class": "A", "kind": "odd"})).unwrap_err();
-        assert!(told[0].starts_with("the description cannot be read: kind: unknown variant `odd`"), "{told:?}");
+        assert!(
+            told[0].starts_with("the description cannot be read: kind: unknown variant `odd`"),
+            "{told:?}"
+        );
     }
 }

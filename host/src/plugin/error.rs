@@ -190,7 +190,9 @@ impl LoadFailure {
     fn expected(&self) -> Option<String> {
         match self {
             Self::NoSuchClass { backends, .. } => {
-                let listed = |backend: &DeclaredBackend| format!("{} (named `{}`)", backend.class, backend.name);
+                let listed = |backend: &DeclaredBackend| {
+                    format!("{} (named `{}`)", backend.class, backend.name)
+                };
                 Some(backends.iter().map(listed).collect::<Vec<_>>().join(", "))
             }
             _ => None,
@@ -210,10 +212,14 @@ impl LoadFailure {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::Syntax(_) => "write a name (rag), a path (./plugins/librag.so), or a dotted path \
+            Self::Syntax(_) => {
+                "write a name (rag), a path (./plugins/librag.so), or a dotted path \
                  (my.backends.rag.RAGBackend)"
-                .to_owned(),
-            Self::NotFound { alike: Some(alike), .. } => format!("did you mean `{alike}`?"),
+                    .to_owned()
+            }
+            Self::NotFound {
+                alike: Some(alike), ..
+            } => format!("did you mean `{alike}`?"),
             Self::NotFound { file, .. } if file.contains(['/', '\\']) => {
                 "correct the path: it starts at the folder of the configuration file".to_owned()
             }
@@ -222,22 +228,37 @@ impl LoadFailure {
                  to SANDBOX_PLUGIN_PATH"
             ),
             Self::Refused => "sandbox plugin inspect FILE tells all about a file".to_owned(),
-            Self::NoSuchClass { library, backends, .. } => match backends.first() {
-                Some(first) => format!("name one of them: \"backend_class\": \"{library}#{}\"", first.class),
+            Self::NoSuchClass {
+                library, backends, ..
+            } => match backends.first() {
+                Some(first) => format!(
+                    "name one of them: \"backend_class\": \"{library}#{}\"",
+                    first.class
+                ),
                 None => "the library has no backend at all".to_owned(),
             },
             Self::Open { reason } => open_hint(reason).to_owned(),
-            Self::Layout { .. } => "build the plugin with a released sandbox-plugin-api whose ABI has the \
+            Self::Layout { .. } => {
+                "build the plugin with a released sandbox-plugin-api whose ABI has the \
                  same major version; --verbose shows the whole comparison"
-                .to_owned(),
-            Self::Entry(TableError::Major(found)) if *found > sandbox_plugin_api::abi::ABI_MAJOR => {
+                    .to_owned()
+            }
+            Self::Entry(TableError::Major(found))
+                if *found > sandbox_plugin_api::abi::ABI_MAJOR =>
+            {
                 "upgrade sandbox".to_owned()
             }
-            Self::Entry(_) => "build the plugin with the sandbox-plugin-api of this version of sandbox".to_owned(),
+            Self::Entry(_) => {
+                "build the plugin with the sandbox-plugin-api of this version of sandbox".to_owned()
+            }
             Self::Describe { .. } | Self::Description { .. } => {
                 "this is a mistake in the plugin: tell its authors".to_owned()
             }
-            Self::OtherKey { name, taken_by: Some(other), .. } => format!(
+            Self::OtherKey {
+                name,
+                taken_by: Some(other),
+                ..
+            } => format!(
                 "`resources.{other}` loads a backend called `{name}` already: remove one of the two entries"
             ),
             Self::OtherKey { name, .. } => format!("rename the entry to `resources.{name}`"),

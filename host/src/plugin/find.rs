@@ -53,7 +53,10 @@ pub fn find(
         };
         return Err(failed(failure, trace));
     };
-    let declared = inspection.manifest.as_ref().map(|manifest| &*manifest.backends);
+    let declared = inspection
+        .manifest
+        .as_ref()
+        .map(|manifest| &*manifest.backends);
     match class.choose(declared.unwrap_or_default()) {
         Ok(backend) => Ok(Found {
             backend: backend.clone(),
@@ -122,7 +125,10 @@ fn look_at(file: &Path, sha256: Option<&str>) -> (Finding, Option<Good>) {
         Err(error) => return (Finding::of_error(&error), None),
     };
     if inspection.faults.is_empty() {
-        (Finding::Good(Arc::clone(&inspection)), Some((inspection, Arc::new(bytes))))
+        (
+            Finding::Good(Arc::clone(&inspection)),
+            Some((inspection, Arc::new(bytes))),
+        )
     } else {
         (Finding::Refused(inspection), None)
     }

@@ -58,7 +58,13 @@ fn in_memory(bytes: &[u8], file: &Path) -> io::Result<Image> {
     // The kernel takes up to 249 bytes; the name only shows in lists of mappings.
     let name: String = file
         .file_name()
-        .map(|name| name.to_string_lossy().chars().filter(char::is_ascii).take(200).collect())
+        .map(|name| {
+            name.to_string_lossy()
+                .chars()
+                .filter(char::is_ascii)
+                .take(200)
+                .collect()
+        })
         .unwrap_or_default();
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let memory = match memfd_create(&*name, flags | MemfdFlags::EXEC) {
@@ -83,8 +89,12 @@ fn in_memory(bytes: &[u8], file: &Path) -> io::Result<Image> {
 
 /// A file in a folder of its own that only this user may enter.
 fn in_folder(bytes: &[u8], file: &Path) -> io::Result<Image> {
-    let folder = tempfile::Builder::new().prefix("sandbox-plugin-").tempdir()?;
-    let path = folder.path().join(file.file_name().unwrap_or("plugin".as_ref()));
+    let folder = tempfile::Builder::new()
+        .prefix("sandbox-plugin-")
+        .tempdir()?;
+    let path = folder
+        .path()
+        .join(file.file_name().unwrap_or("plugin".as_ref()));
     fs::write(&path, bytes)?;
     Ok(Image {
         path,

@@ -81,7 +81,9 @@ pub(super) fn read(file: &Path, sha256: Option<&str>) -> io::Result<(Inspection,
     }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
     // The limit holds even when the file grows meanwhile.
-    Read::by_ref(&mut opened).take(LARGEST).read_to_end(&mut bytes)?;
+    Read::by_ref(&mut opened)
+        .take(LARGEST)
+        .read_to_end(&mut bytes)?;
     let mut inspection = inspect(file, &bytes, sha256);
     if others_may_write(&metadata) {
         inspection.warnings.push(Warning::OthersMayWrite);
@@ -97,7 +99,9 @@ pub fn inspect(file: &Path, bytes: &[u8], sha256: Option<&str>) -> Inspection {
         sha256: digest(bytes),
         ..Inspection::default()
     };
-    if let Some(expected) = sha256.filter(|expected| !expected.eq_ignore_ascii_case(&inspection.sha256)) {
+    if let Some(expected) =
+        sha256.filter(|expected| !expected.eq_ignore_ascii_case(&inspection.sha256))
+    {
         inspection.faults.push(Fault::OtherDigest {
             expected: expected.to_owned(),
             found: inspection.sha256.clone(),

@@ -3,7 +3,10 @@
 
 /// Which types differ in what, one line each; the last lines when the report has another form.
 pub(super) fn differences(report: &str) -> String {
-    let mut lines = report.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut lines = report
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
     let mut found: Vec<String> = Vec::new();
     let (mut of, mut in_header) = (String::new(), false);
     while let Some(line) = lines.next() {
@@ -12,7 +15,9 @@ pub(super) fn differences(report: &str) -> String {
         } else if let Some(what) = line.strip_prefix("Error:") {
             let expected = value_after("Expected:", &mut lines);
             let actual = value_after("Found:", &mut lines);
-            found.push(format!("`{of}`: {what}: expected `{expected}`, found `{actual}`"));
+            found.push(format!(
+                "`{of}`: {what}: expected `{expected}`, found `{actual}`"
+            ));
         }
         in_header = line.contains("Type Layout");
     }

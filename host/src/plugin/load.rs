@@ -11,7 +11,7 @@ use std::{
     sync::{LazyLock, Mutex, PoisonError},
 };
 
-use abi_stable::library::{AbiHeaderRef, LibraryError};
+use abi_stable::library::{AbiHeaderRef, LibHeader, LibraryError};
 use libloading::Library;
 use sandbox_plugin_api::{
     abi::{ENTRY_SYMBOL, Host, PluginEntry, ROOT_SYMBOL, RootModuleRef},
@@ -38,7 +38,11 @@ pub(super) fn load(
     if let Some(table) = loaded.get(&inspection.sha256) {
         return Ok(*table);
     }
-    for beside in inspection.libraries.iter().filter_map(|library| library.beside.as_deref()) {
+    for beside in inspection
+        .libraries
+        .iter()
+        .filter_map(|library| library.beside.as_deref())
+    {
         // Loaded, it is found by its name when the plugin asks for it.
         std::mem::forget(open(beside).map_err(|reason| LoadFailure::Open { reason })?);
     }
@@ -96,9 +100,11 @@ fn in_words(error: &libloading::Error) -> String {
 fn c_door(library: &Library) -> Result<PluginEntry, LoadFailure> {
     // SAFETY: the symbol is a function of this type by the ABI's contract.
     let entry = unsafe { library.get::<PluginEntry>(ENTRY_SYMBOL.as_bytes()) };
-    entry.map(|entry| *entry).map_err(|error| LoadFailure::Open {
-        reason: in_words(&error),
-    })
+    entry
+        .map(|entry| *entry)
+        .map_err(|error| LoadFailure::Open {
+            reason: in_words(&error),
+        })
 }
 
 /// The entry function of a Rust plugin, once every struct that crosses was compared.
@@ -111,7 +117,7 @@ fn rust_door(library: &Library) -> Result<PluginEntry, LoadFailure> {
     })?;
     let root = header
         .upgrade()
-        .and_then(|header| header.init_root_module::<RootModuleRef>());
+        .and_then(LibHeader::init_root_module::<RootModuleRef>);
     root.map(|root| root.entry()).map_err(|error| match error {
         LibraryError::RootModule { .. } => LoadFailure::Entry(TableError::Refused),
         other => LoadFailure::Layout {

@@ -62,14 +62,21 @@ fn write_problem(text: &mut String, problem: &Problem, headline: &str) {
 /// A name and a text, whose further lines are as far in as the first.
 fn line(text: &mut String, indent: usize, name: &str, value: &str) {
     let mut lines = value.lines();
-    let _ = writeln!(text, "{:indent$}{:<10}{}", "", format!("{name}:"), lines.next().unwrap_or_default());
+    let _ = writeln!(
+        text,
+        "{:indent$}{:<10}{}",
+        "",
+        format!("{name}:"),
+        lines.next().unwrap_or_default()
+    );
     for further in lines {
         let _ = writeln!(text, "{:indent$}{:<10}{further}", "", "");
     }
 }
 
 fn shown(file: Option<&std::path::Path>) -> String {
-    file.map(|file| file.display().to_string()).unwrap_or_default()
+    file.map(|file| file.display().to_string())
+        .unwrap_or_default()
 }
 
 /// An inspection as `sandbox plugin inspect` shows it.
@@ -77,17 +84,38 @@ pub fn inspection(inspection: &Inspection) -> String {
     let mut text = format!("{}\n", inspection.file.display());
     let mut fact = |name: &str, value: Option<String>| {
         if let Some(value) = value {
-            let _ = writeln!(text, "  {:<14}{value}", name);
+            let _ = writeln!(text, "  {name:<14}{value}");
         }
     };
     fact("size", Some(format!("{} bytes", inspection.size)));
     fact("sha256", Some(inspection.sha256.clone()));
-    let platform = inspection.format.as_ref().zip(inspection.architecture.as_ref());
-    fact("platform", platform.map(|(format, architecture)| format!("{format}, {architecture}")));
-    fact("glibc", inspection.glibc.as_ref().map(|version| format!("{version} or newer")));
-    let names: Vec<&str> = inspection.libraries.iter().map(|library| &*library.name).collect();
+    let platform = inspection
+        .format
+        .as_ref()
+        .zip(inspection.architecture.as_ref());
+    fact(
+        "platform",
+        platform.map(|(format, architecture)| format!("{format}, {architecture}")),
+    );
+    fact(
+        "glibc",
+        inspection
+            .glibc
+            .as_ref()
+            .map(|version| format!("{version} or newer")),
+    );
+    let names: Vec<&str> = inspection
+        .libraries
+        .iter()
+        .map(|library| &*library.name)
+        .collect();
     fact("needs", (!names.is_empty()).then(|| names.join(", ")));
-    fact("ABI", inspection.abi.map(|abi| format!("{}.{}", abi.major, abi.minor)));
+    fact(
+        "ABI",
+        inspection
+            .abi
+            .map(|abi| format!("{}.{}", abi.major, abi.minor)),
+    );
     fact("doors", doors(inspection));
     if let Some(manifest) = &inspection.manifest {
         fact("language", Some(manifest.language.clone()));
@@ -97,9 +125,15 @@ pub fn inspection(inspection: &Inspection) -> String {
         fact("panic", manifest.panic.clone());
         for backend in &manifest.backends {
             let kind = backend.kind.as_deref().unwrap_or("kind unknown");
-            let about = format!("{}, class {}, {kind}, version {}", backend.name, backend.class, backend.version);
+            let about = format!(
+                "{}, class {}, {kind}, version {}",
+                backend.name, backend.class, backend.version
+            );
             fact("backend", Some(about));
-            fact("", (!backend.description.is_empty()).then(|| backend.description.clone()));
+            fact(
+                "",
+                (!backend.description.is_empty()).then(|| backend.description.clone()),
+            );
         }
     }
     for warning in &inspection.warnings {
@@ -120,7 +154,10 @@ pub fn inspection(inspection: &Inspection) -> String {
 
 fn doors(inspection: &Inspection) -> Option<String> {
     let doors = [(inspection.doors.c, "C"), (inspection.doors.rust, "Rust")];
-    let there: Vec<&str> = doors.iter().filter(|(there, _)| *there).map(|(_, name)| *name).collect();
+    let there: Vec<&str> = doors
+        .iter()
+        .filter(|(there, _)| *there)
+        .map(|(_, name)| *name)
+        .collect();
     (!there.is_empty()).then(|| there.join(", "))
 }
-

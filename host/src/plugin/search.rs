@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::inspect::Inspection;
 use crate::config::Environment;
@@ -39,7 +39,11 @@ pub enum Origin {
 
 impl SearchPath {
     /// The places for this configuration, environment and executable.
-    pub fn new(plugin_dirs: &[PathBuf], environment: &Environment, executable: Option<&Path>) -> Self {
+    pub fn new(
+        plugin_dirs: &[PathBuf],
+        environment: &Environment,
+        executable: Option<&Path>,
+    ) -> Self {
         let mut places = Vec::new();
         let mut list = |origin: Origin, folders: Vec<PathBuf>| {
             if folders.is_empty() {
@@ -49,7 +53,8 @@ impl SearchPath {
         };
         list(Origin::PluginDirs, plugin_dirs.to_vec());
         let variable = environment.get(VARIABLE).unwrap_or_default();
-        let folders = std::env::split_paths(&variable).filter(|folder| !folder.as_os_str().is_empty());
+        let folders =
+            std::env::split_paths(&variable).filter(|folder| !folder.as_os_str().is_empty());
         list(Origin::Variable, folders.collect());
         if let Some(folder) = executable.and_then(Path::parent) {
             list(Origin::Executable, vec![folder.to_owned()]);
@@ -69,7 +74,9 @@ impl SearchPath {
     }
 
     pub(super) fn places(&self) -> impl Iterator<Item = (Origin, Option<&Path>)> {
-        self.0.iter().map(|(origin, folder)| (*origin, folder.as_deref()))
+        self.0
+            .iter()
+            .map(|(origin, folder)| (*origin, folder.as_deref()))
     }
 }
 
@@ -91,7 +98,7 @@ pub struct Looked {
 
 /// What was found at a place.
 #[derive(Clone, Debug, Serialize)]
-#[serde(tag = "found", content = "inspection", rename_all = "snake_case")]
+#[serde(tag = "found", content = "detail", rename_all = "snake_case")]
 pub enum Finding {
     /// The list is empty, or the variable not set.
     NotSet,
@@ -104,9 +111,14 @@ pub enum Finding {
     /// The file cannot be read.
     Unreadable(String),
     /// The file has the faults that its inspection lists.
-    Refused(Arc<Inspection>),
+    Refused(#[serde(serialize_with = "faults_of")] Arc<Inspection>),
     /// The file is good.
-    Good(Arc<Inspection>),
+    Good(#[serde(serialize_with = "faults_of")] Arc<Inspection>),
+}
+
+/// A trace tells what was wrong with a file; all else stands in its inspection.
+fn faults_of<S: Serializer>(inspection: &Inspection, serializer: S) -> Result<S::Ok, S::Error> {
+    inspection.faults.serialize(serializer)
 }
 
 impl Trace {

@@ -59,7 +59,9 @@ fn build() -> HashMap<String, PathBuf> {
     let (target, profile) = target();
     let profile = if profile == "debug" { "dev" } else { &profile };
     let mut cargo = cargo();
-    cargo.args(["build", "--profile", profile, "--target-dir"]).arg(target);
+    cargo
+        .args(["build", "--profile", profile, "--target-dir"])
+        .arg(target);
     for package in PACKAGES {
         cargo.args(["-p", &format!("fixture-{package}")]);
     }
@@ -83,7 +85,10 @@ pub(crate) fn libraries(cargo: &mut Command, last: &[&str]) -> HashMap<String, P
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo runs");
-    assert!(output.status.success(), "the fixtures do not build: see above");
+    assert!(
+        output.status.success(),
+        "the fixtures do not build: see above"
+    );
     let messages = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
     messages.lines().filter_map(library_in).collect()
 }
@@ -115,7 +120,11 @@ fn every_fixture_is_built() {
 
 /// Compiles a source of `fixtures/` in C to a library in `folder`.
 pub(crate) fn c_library(source: &str, folder: &Path, name: &str, arguments: &[&str]) -> PathBuf {
-    let file = folder.join(format!("{}{name}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX));
+    let file = folder.join(format!(
+        "{}{name}{}",
+        env::consts::DLL_PREFIX,
+        env::consts::DLL_SUFFIX
+    ));
     let compiled = Command::new("cc")
         .args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"])
         .arg(&file)
@@ -124,6 +133,9 @@ pub(crate) fn c_library(source: &str, folder: &Path, name: &str, arguments: &[&s
         .output()
         .expect("a C compiler is installed: Rust links with it");
     let said = String::from_utf8_lossy(&compiled.stderr);
-    assert!(compiled.status.success(), "{source} does not compile:\n{said}");
+    assert!(
+        compiled.status.success(),
+        "{source} does not compile:\n{said}"
+    );
     file
 }

@@ -4,13 +4,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-
     time::Duration,
 };
 
 use sandbox::{
     config::Environment,
-    plugin::{Kind, LoadError, LoadedPlugin, Loader, SearchPath},
+    plugin::{Kind, LoadError, LoadedPlugin, Loader, SearchPath, Warning, find},
 };
 use sandbox_plugin_api::{
     abi,
@@ -24,7 +23,7 @@ mod builds;
 mod refused;
 
 /// Nothing here takes longer unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 struct NoLog;
 
@@ -42,7 +41,10 @@ fn host() -> &'static abi::Host {
 
 /// A loader that looks into these folders.
 fn loader(folders: &[PathBuf]) -> Loader {
-    Loader::new(SearchPath::new(folders, &Environment::empty(), None), host())
+    Loader::new(
+        SearchPath::new(folders, &Environment::empty(), None),
+        host(),
+    )
 }
 
 /// Loads by a path, or by a name from the folder of the fixtures.
@@ -55,12 +57,21 @@ fn good(backend_class: &str) -> LoadedPlugin {
 }
 
 /// Makes the backend, calls one of its tools, and gives the whole answer to `look`.
-fn answer<T>(plugin: &LoadedPlugin, tool: &str, params: &Value, look: impl FnOnce(&Answer) -> T) -> T {
+fn answer<T>(
+    plugin: &LoadedPlugin,
+    tool: &str,
+    params: &Value,
+    look: impl FnOnce(&Answer) -> T,
+) -> T {
     let backend = plugin
         .table
         .create(&plugin.class, b"{}", "/nowhere")
         .unwrap_or_else(|answer| panic!("{}", answer.message()));
-    let place = plugin.description.tools.iter().position(|known| known.name == tool);
+    let place = plugin
+        .description
+        .tools
+        .iter()
+        .position(|known| known.name == tool);
     let params = params.to_string();
     let request = Request {
         tool: u32::try_from(place.expect("the tool is described")).expect("it is small"),
@@ -93,13 +104,19 @@ fn each_form_of_a_backend_class_finds_its_library() {
         (&*format!("{path}#OTHERBackend"), Some("other")),
         ("duo", Some("duo")),
         ("duo#OTHERBackend", Some("other")),
-        ("sandbox.server.backends.resources.duo.OtherBackend", Some("other")),
+        (
+            "sandbox.server.backends.resources.duo.OtherBackend",
+            Some("other"),
+        ),
         ("my.duo.DUO", Some("duo")),
     ] {
         match (load(backend_class), name) {
             (Ok(plugin), Some(name)) => {
                 assert_eq!(plugin.description.name, name, "{backend_class}");
-                assert_eq!(call(&plugin, &format!("{name}:which"), &json!({})), json!(name));
+                assert_eq!(
+                    call(&plugin, &format!("{name}:which"), &json!({})),
+                    json!(name)
+                );
             }
             (Err(_), None) => {}
             (outcome, _) => panic!("{backend_class}: {outcome:?}"),
@@ -110,8 +127,16 @@ fn each_form_of_a_backend_class_finds_its_library() {
 #[test]
 fn a_path_starts_at_the_folder_of_the_configuration() {
     let base = fixtures::folder();
-    let written = format!("./{}", library("echo").file_name().expect("a file").to_string_lossy());
-    let plugin = loader(&[]).load(&written, &base, None).expect("it is there");
+    let written = format!(
+        "./{}",
+        library("echo")
+            .file_name()
+            .expect("a file")
+            .to_string_lossy()
+    );
+    let plugin = loader(&[])
+        .load(&written, &base, None)
+        .expect("it is there");
     assert_eq!(plugin.description.name, "echo");
 }
 
@@ -119,12 +144,22 @@ fn a_path_starts_at_the_folder_of_the_configuration() {
 fn what_a_plugin_offers_is_known_before_it_is_made() {
     let plugin = good("counter");
     let description = &plugin.description;
-    assert_eq!((description.kind, description.checks_params), (Kind::Session, true));
+    assert_eq!(
+        (description.kind, description.checks_params),
+        (Kind::Session, true)
+    );
     let tool = &description.tools[0];
-    assert_eq!((tool.name.as_str(), tool.needs_session), ("counter:add", true));
+    assert_eq!(
+        (tool.name.as_str(), tool.needs_session),
+        ("counter:add", true)
+    );
     let schema: Value = serde_json::from_str(tool.input_schema.get()).expect("JSON");
     assert_eq!(schema["properties"]["by"]["default"], 1);
-    assert!(description.config.is_valid(&json!({"start": 3, "journal": "x"})));
+    assert!(
+        description
+            .config
+            .is_valid(&json!({"start": 3, "journal": "x"}))
+    );
     assert!(!description.config.is_valid(&json!({"strat": 3})));
     let manifest = plugin.inspection.manifest.as_ref().expect("it has one");
     assert_eq!(manifest.language, "rust");
@@ -156,7 +191,9 @@ fn overwriting_the_file_of_a_loaded_library_does_no_harm() {
     fs::write(&file, &bytes).expect("written");
     let plugin = good(file.to_str().expect("UTF-8"));
     fs::write(&file, vec![0; bytes.len()]).expect("overwritten in place");
-    let said = answer(&plugin, "hybrid:total", &json!({}), |answer| answer.message().into_owned());
+    let said = answer(&plugin, "hybrid:total", &json!({}), |answer| {
+        answer.message().into_owned()
+    });
     assert_eq!(said, "used while it is not warm");
 }
 
@@ -165,21 +202,32 @@ fn a_plugin_with_an_allocator_of_its_own_works() {
     let plugin = good("allocator");
     // Large enough that the allocators would not meet by chance.
     let text = "x".repeat(100_000);
-    answer(&plugin, "allocator:echo", &json!({ "text": text }), |answer| {
-        assert_eq!(answer.message(), "said");
-        assert_eq!(answer.meta(), br#"{"said":true}"#);
-        let blobs: Vec<_> = answer.blobs().map(|(_, _, bytes)| bytes.len()).collect();
-        assert_eq!(blobs, [100_000]);
-    });
+    answer(
+        &plugin,
+        "allocator:echo",
+        &json!({ "text": text }),
+        |answer| {
+            assert_eq!(answer.message(), "said");
+            assert_eq!(answer.meta(), br#"{"said":true}"#);
+            let blobs: Vec<_> = answer.blobs().map(|(_, _, bytes)| bytes.len()).collect();
+            assert_eq!(blobs, [100_000]);
+        },
+    );
 }
 
 #[test]
 fn the_first_good_file_of_the_search_path_is_taken_and_the_others_are_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = library("echo");
-    fs::write(folder.path().join(file.file_name().expect("a file")), "no library").expect("written");
+    fs::write(
+        folder.path().join(file.file_name().expect("a file")),
+        "no library",
+    )
+    .expect("written");
     let folders = [folder.path().to_owned(), fixtures::folder()];
-    let plugin = loader(&folders).load("echo", Path::new("/nowhere"), None).expect("the second is good");
+    let plugin = loader(&folders)
+        .load("echo", Path::new("/nowhere"), None)
+        .expect("the second is good");
     assert_eq!(plugin.library, file);
     let refused: Vec<_> = plugin.trace.refused().map(|one| one.faults.len()).collect();
     assert_eq!(refused, [1]);
@@ -201,7 +249,29 @@ fn a_library_beside_the_plugin_is_found() {
         &["-DCALLS=beside", &search, "-lbeside", "-Wl,-rpath,$ORIGIN"],
     );
     let error = load(plugin.to_str().expect("UTF-8")).expect_err("it has no table");
-    assert_eq!(error.to_string(), "the plugin refuses this server", "{}", error.report(true));
+    assert_eq!(
+        error.to_string(),
+        "the plugin refuses this server",
+        "{}",
+        error.report(true)
+    );
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_may_go_wrong_is_a_warning() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = ["-DTHREAD_LOCAL", "-ftls-model=initial-exec"];
+    let file = fixtures::c_library("faulty-c/plugin.c", folder.path(), "tls", &arguments);
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    fs::set_permissions(&file, open).expect("changed");
+    let search = SearchPath::new(&[], &Environment::empty(), None);
+    let found =
+        find(file.to_str().expect("UTF-8"), &search, Path::new("/"), None).expect("no fault");
+    assert_eq!(
+        found.inspection.warnings,
+        [Warning::StaticTls, Warning::OthersMayWrite]
+    );
 }
 
 /// The report of a load error with everything that differs between machines replaced.
@@ -213,4 +283,3 @@ fn report(error: &LoadError, folders: &[(&Path, &str)]) -> String {
     text = text.replace(&*fixtures::folder().to_string_lossy(), "<fixtures>");
     text
 }
-

@@ -40,7 +40,7 @@ pub(super) fn inspect(inspection: &mut Inspection, bytes: &[u8]) -> Result<(), F
         });
     }
     if let object::File::Elf64(elf) = &file {
-        elf::inspect(inspection, elf).map_err(damaged)?;
+        elf::inspect(inspection, elf).map_err(|error| damaged(&error))?;
     }
     symbols(inspection, &file)
 }
@@ -56,11 +56,11 @@ fn parse(bytes: &[u8]) -> Result<object::File<'_>, Fault> {
         Ok(FileKind::Archive) => Err(Fault::NotShared {
             found: "a static library".to_owned(),
         }),
-        Ok(_) => object::File::parse(bytes).map_err(damaged),
+        Ok(_) => object::File::parse(bytes).map_err(|error| damaged(&error)),
     }
 }
 
-fn damaged(error: impl ToString) -> Fault {
+fn damaged(error: &object::Error) -> Fault {
     Fault::Damaged {
         reason: error.to_string(),
     }
@@ -119,12 +119,19 @@ fn other_kind(file: &object::File<'_>) -> Option<&'static str> {
 fn symbols(inspection: &mut Inspection, file: &object::File<'_>) -> Result<(), Fault> {
     let mut at = None;
     let mut raises = false;
-    for export in file.exports().map_err(damaged)?.filter_map(Result::ok) {
+    for export in file
+        .exports()
+        .map_err(|error| damaged(&error))?
+        .filter_map(Result::ok)
+    {
         let NameOrOrdinal::Name(name) = export.name() else {
             continue;
         };
         // Mach-O writes an underscore before the names of C.
-        let name = name.strip_prefix(b"_").filter(|_| is_macho(file)).unwrap_or(name);
+        let name = name
+            .strip_prefix(b"_")
+            .filter(|_| is_macho(file))
+            .unwrap_or(name);
         if name == ENTRY_SYMBOL.as_bytes() {
             inspection.doors.c = true;
         } else if name == ROOT_SYMBOL.as_bytes() {
@@ -146,7 +153,7 @@ fn symbols(inspection: &mut Inspection, file: &object::File<'_>) -> Result<(), F
     }
     raises |= file
         .imports()
-        .map_err(damaged)?
+        .map_err(|error| damaged(&error))?
         .filter_map(Result::ok)
         .any(|import| matches!(import.name(), NameOrOrdinal::Name(name) if name == RAISE));
     let manifest = inspection.manifest.as_ref();

@@ -71,7 +71,9 @@ fn own_folders(folders: &Folders, folder: &Path) -> Vec<(PathBuf, bool)> {
         .filter(|entry| !entry.is_empty())
         .map(|entry| {
             let origin = folder.to_string_lossy();
-            let resolved = entry.replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin);
+            let resolved = entry
+                .replace("${ORIGIN}", &origin)
+                .replace("$ORIGIN", &origin);
             (PathBuf::from(&resolved), resolved != entry)
         })
         .collect()
@@ -86,7 +88,9 @@ struct System {
 
 impl System {
     fn read() -> Self {
-        let variable = Environment::process().get("LD_LIBRARY_PATH").unwrap_or_default();
+        let variable = Environment::process()
+            .get("LD_LIBRARY_PATH")
+            .unwrap_or_default();
         let listed = variable.split([':', ';']).filter(|entry| !entry.is_empty());
         Self {
             maps: fs::read("/proc/self/maps").unwrap_or_default(),
@@ -107,12 +111,17 @@ impl System {
         // The cache is a table of names that end with a zero byte; to know whether one is in it
         // takes no more than to find it.
         contains(&self.cache, format!("\0{name}\0").as_bytes())
-            || self.folders.iter().any(|folder| folder.join(name).is_file())
+            || self
+                .folders
+                .iter()
+                .any(|folder| folder.join(name).is_file())
     }
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    let Some(first) = part.first() else { return true };
+    let Some(first) = part.first() else {
+        return true;
+    };
     let mut rest = bytes;
     while let Some(at) = rest.iter().position(|byte| byte == first) {
         rest = &rest[at..];
@@ -130,7 +139,11 @@ mod tests {
 
     #[test]
     fn what_this_program_itself_needs_is_there() {
-        let found = resolve(vec!["libc.so.6".to_owned()], &Folders::default(), Path::new("/"));
+        let found = resolve(
+            vec!["libc.so.6".to_owned()],
+            &Folders::default(),
+            Path::new("/"),
+        );
         assert!(found[0].found && found[0].beside.is_none());
     }
 
@@ -144,7 +157,10 @@ mod tests {
         };
         let needed = vec!["libbeside.so".to_owned(), "libgone.so".to_owned()];
         let found = resolve(needed, &folders, folder.path());
-        assert_eq!(found[0].beside.as_deref(), Some(&*folder.path().join("libbeside.so")));
+        assert_eq!(
+            found[0].beside.as_deref(),
+            Some(&*folder.path().join("libbeside.so"))
+        );
         assert!(!found[1].found);
     }
 

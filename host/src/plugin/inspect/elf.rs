@@ -3,9 +3,7 @@
 
 use object::{
     Endianness,
-    elf::{
-        DF_1_PIE, DF_STATIC_TLS, DT_FLAGS, DT_FLAGS_1, DT_NEEDED, DT_RPATH, DT_RUNPATH,
-    },
+    elf::{DF_1_PIE, DF_STATIC_TLS, DT_FLAGS, DT_FLAGS_1, DT_NEEDED, DT_RPATH, DT_RUNPATH},
     read::elf::ElfFile64,
 };
 
@@ -32,8 +30,12 @@ pub(super) fn inspect(inspection: &mut Inspection, elf: &Elf<'_>) -> object::Res
     let table = elf.elf_dynamic_table()?;
     let mut needed = Vec::new();
     let mut folders = Folders::default();
-    for entry in table.iter() {
-        let text = || table.string(entry).map(|text| String::from_utf8_lossy(text).into_owned());
+    for entry in &table {
+        let text = || {
+            table
+                .string(entry)
+                .map(|text| String::from_utf8_lossy(text).into_owned())
+        };
         match entry.tag {
             DT_NEEDED => needed.push(text()?),
             DT_RPATH => folders.rpath = Some(text()?),
@@ -86,7 +88,9 @@ fn newest(elf: &Elf<'_>) -> object::Result<Option<(u32, u32)>> {
         let (_, versions) = need?;
         for one in versions {
             let name = one?.name(endian, strings)?;
-            let found = name.strip_prefix(b"GLIBC_").and_then(|name| version(std::str::from_utf8(name).ok()?));
+            let found = name
+                .strip_prefix(b"GLIBC_")
+                .and_then(|name| version(std::str::from_utf8(name).ok()?));
             newest = newest.max(found);
         }
     }

@@ -113,8 +113,14 @@ impl Fault {
             Self::NewerGlibc { running, .. } => Some(format!("at most {running}, which runs here")),
             Self::OtherMajor { expected, .. } => Some(format!("major version {expected}")),
             Self::NotShared { .. } => Some("a dynamic library".to_owned()),
-            Self::NoManifest => Some(format!("the symbol {}", sandbox_plugin_api::abi::MANIFEST_SYMBOL)),
-            Self::NoEntry => Some(format!("the symbol {}", sandbox_plugin_api::abi::ENTRY_SYMBOL)),
+            Self::NoManifest => Some(format!(
+                "the symbol {}",
+                sandbox_plugin_api::abi::MANIFEST_SYMBOL
+            )),
+            Self::NoEntry => Some(format!(
+                "the symbol {}",
+                sandbox_plugin_api::abi::ENTRY_SYMBOL
+            )),
             Self::Aborts { .. } => Some("panic=unwind".to_owned()),
             _ => None,
         }

@@ -69,7 +69,8 @@ pub(super) fn inspect<'data>(
     };
     let size = size_of::<ManifestHeader>() as u64;
     let header = data(0, size).ok_or_else(|| broken("it has no bytes in the file"))?;
-    let header = Header::read(header).ok_or_else(|| broken("it does not begin as a manifest does"))?;
+    let header =
+        Header::read(header).ok_or_else(|| broken("it does not begin as a manifest does"))?;
     inspection.abi = Some(header.abi);
     if header.abi.major != ABI_MAJOR {
         // What follows has the form of the other version.
@@ -88,7 +89,8 @@ pub(super) fn inspect<'data>(
         return Err(broken("its lengths make no sense"));
     }
     let json = data(header.size, header.json).ok_or_else(|| broken("it is cut off"))?;
-    let manifest: Manifest = serde_json::from_slice(json).map_err(|error| broken(&error.to_string()))?;
+    let manifest: Manifest =
+        serde_json::from_slice(json).map_err(|error| broken(&error.to_string()))?;
     if let Some(reason) = contradiction(&manifest) {
         return Err(broken(&reason));
     }
@@ -106,10 +108,16 @@ fn contradiction(manifest: &Manifest) -> Option<String> {
         }
         for other in &manifest.backends[..place] {
             if other.name == backend.name {
-                return Some(format!("it lists two backends of the name `{}`", backend.name));
+                return Some(format!(
+                    "it lists two backends of the name `{}`",
+                    backend.name
+                ));
             }
             if other.class == backend.class {
-                return Some(format!("it lists two backends of the class `{}`", backend.class));
+                return Some(format!(
+                    "it lists two backends of the class `{}`",
+                    backend.class
+                ));
             }
         }
     }
@@ -127,7 +135,8 @@ impl Header {
     /// The fields lie as in [`ManifestHeader`]: magic, header size, major, minor, JSON's length, fingerprint.
     fn read(bytes: &[u8]) -> Option<Self> {
         let rest = bytes.strip_prefix(&MANIFEST_MAGIC)?;
-        let number = |place: usize| Some(u32::from_ne_bytes(*rest.get(place * 4..)?.first_chunk()?));
+        let number =
+            |place: usize| Some(u32::from_ne_bytes(*rest.get(place * 4..)?.first_chunk()?));
         Some(Self {
             size: number(0)?.into(),
             abi: AbiVersion {
@@ -178,7 +187,8 @@ mod tests {
 
     #[test]
     fn names_and_classes_are_unique() {
-        let json = r#"{"language":"c","backends":[{"name":"a","class":"A"},{"name":"a","class":"B"}]}"#;
+        let json =
+            r#"{"language":"c","backends":[{"name":"a","class":"A"},{"name":"a","class":"B"}]}"#;
         let said = faults(&manifest(json)).faults[0].found().unwrap();
         assert_eq!(said, "it lists two backends of the name `a`");
     }

@@ -20,12 +20,22 @@ fn text(path: &Path) -> &str {
 #[test]
 fn a_plugin_of_another_compiler_works() {
     let mut cargo = Command::new("rustup");
-    cargo.args(["run", OTHER, "cargo"]).current_dir(fixtures::root());
+    cargo
+        .args(["run", OTHER, "cargo"])
+        .current_dir(fixtures::root());
     // What the cargo that runs this test has set would bring its compiler back.
-    for variable in ["RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN", "CARGO", "RUSTC_WRAPPER"] {
+    for variable in [
+        "RUSTC",
+        "RUSTDOC",
+        "RUSTUP_TOOLCHAIN",
+        "CARGO",
+        "RUSTC_WRAPPER",
+    ] {
         cargo.env_remove(variable);
     }
-    let installed = Command::new("rustup").args(["run", OTHER, "cargo", "--version"]).output();
+    let installed = Command::new("rustup")
+        .args(["run", OTHER, "cargo", "--version"])
+        .output();
     if !installed.is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: there is no {OTHER} toolchain on this machine");
         return;
@@ -33,11 +43,21 @@ fn a_plugin_of_another_compiler_works() {
     let (target, _) = fixtures::target();
     cargo.args(["build", "-p", "fixture-counter", "--target-dir"]);
     cargo.arg(target.join("other-compiler"));
-    let library = libraries(&mut cargo, &[]).remove("counter").expect("it was built");
+    let library = libraries(&mut cargo, &[])
+        .remove("counter")
+        .expect("it was built");
     let plugin = good(text(&library));
-    let theirs = plugin.inspection.manifest.as_ref().and_then(|manifest| manifest.rustc.clone());
+    let theirs = plugin
+        .inspection
+        .manifest
+        .as_ref()
+        .and_then(|manifest| manifest.rustc.clone());
     let ours = good("counter");
-    let ours = ours.inspection.manifest.as_ref().and_then(|manifest| manifest.rustc.clone());
+    let ours = ours
+        .inspection
+        .manifest
+        .as_ref()
+        .and_then(|manifest| manifest.rustc.clone());
     assert_ne!(theirs, ours, "both were built by the same compiler");
     // Without a session it cannot count, but it answers, through all of its vtable.
     let said = answer(&plugin, "counter:get", &json!({}), Answer::code);
@@ -50,7 +70,15 @@ fn a_plugin_with_panic_abort_is_refused() {
     let profile = if profile == "debug" { "dev" } else { &profile };
     let mut cargo = fixtures::cargo();
     // For this crate alone: its dependencies are those of the other fixtures.
-    cargo.args(["rustc", "-p", "fixture-aborts", "--lib", "--profile", profile, "--target-dir"]);
+    cargo.args([
+        "rustc",
+        "-p",
+        "fixture-aborts",
+        "--lib",
+        "--profile",
+        profile,
+        "--target-dir",
+    ]);
     let library = libraries(cargo.arg(target), &["--", "-C", "panic=abort"]);
     let error = load(text(&library["aborts"])).expect_err("it would end the server");
     insta::assert_snapshot!(super::report(&error, &[]));
@@ -59,16 +87,28 @@ fn a_plugin_with_panic_abort_is_refused() {
 #[test]
 fn a_plugin_in_c_works() {
     let folder = tempfile::tempdir().expect("a folder");
-    let include = format!("-I{}", fixtures::root().join("plugin-api/include").display());
-    let library = c_library("c-echo/echo.c", folder.path(), "cecho", &["-std=c11", &include, "-pthread"]);
+    let include = format!(
+        "-I{}",
+        fixtures::root().join("plugin-api/include").display()
+    );
+    let library = c_library(
+        "c-echo/echo.c",
+        folder.path(),
+        "cecho",
+        &["-std=c11", &include, "-pthread"],
+    );
     let plugin = good(text(&library));
     let doors = plugin.inspection.doors;
     assert!(doors.c && !doors.rust && !plugin.description.checks_params);
     let params = json!({"text": "hello"});
     assert_eq!(call(&plugin, "cecho:echo", &params), params);
-    assert!(answer(&plugin, "cecho:later", &json!({"ms": 1}), Answer::is_success));
+    assert!(answer(
+        &plugin,
+        "cecho:later",
+        &json!({"ms": 1}),
+        Answer::is_success
+    ));
     let upper = &plugin.description.tools[1];
     let checker = upper.checker.as_ref().expect("the host checks for it");
     assert!(checker.is_valid(&params) && !checker.is_valid(&json!({"text": 3})));
 }
-

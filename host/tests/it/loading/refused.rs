@@ -46,8 +46,14 @@ fn no_file_at_the_path() {
 #[test]
 fn no_library_of_the_name() {
     let folder = tempfile::tempdir().expect("a folder");
-    let folders = [folder.path().to_owned(), "/no/such/folder".into(), "plugins".into()];
-    let error = loader(&folders).load("rag", Path::new("/nowhere"), None).expect_err("it is nowhere");
+    let folders = [
+        folder.path().to_owned(),
+        "/no/such/folder".into(),
+        "plugins".into(),
+    ];
+    let error = loader(&folders)
+        .load("rag", Path::new("/nowhere"), None)
+        .expect_err("it is nowhere");
     insta::assert_snapshot!(report(&error, &[(folder.path(), "<folder>")]));
 }
 
@@ -72,7 +78,10 @@ fn a_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("libfolder.so");
     fs::create_dir(&path).expect("made");
-    insta::assert_snapshot!(report(&refused(text(&path)), &[(folder.path(), "<folder>")]));
+    insta::assert_snapshot!(report(
+        &refused(text(&path)),
+        &[(folder.path(), "<folder>")]
+    ));
 }
 
 #[test]
@@ -155,9 +164,57 @@ fn a_missing_library() {
     fs::write(&part, "void gone(void) {}\n").expect("written");
     let gone = c_library(text(&part), here, "gone", &["-Wl,-soname,libgone.so.3"]);
     let search = format!("-L{}", here.display());
-    let plugin = c_library("faulty-c/plugin.c", here, "needs", &["-DCALLS=gone", &search, "-lgone"]);
+    let plugin = c_library(
+        "faulty-c/plugin.c",
+        here,
+        "needs",
+        &["-DCALLS=gone", &search, "-lgone"],
+    );
     fs::remove_file(gone).expect("removed");
     insta::assert_snapshot!(report(&refused(text(&plugin)), &[(here, "<folder>")]));
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn a_newer_glibc() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let marks = format!("-DMARKS=\"{}\"", folder.path().join("ran").display());
+    let file = c_library("faulty-c/plugin.c", folder.path(), "newer", &[&marks]);
+    let mut bytes = fs::read(&file).expect("read");
+    // Opening a file takes some version of glibc; here it is said to be 9.
+    let version = b"GLIBC_2";
+    let places: Vec<_> = (0..bytes.len())
+        .filter(|at| bytes[*at..].starts_with(version))
+        .collect();
+    assert!(!places.is_empty(), "the fixture needs no glibc");
+    for at in places {
+        bytes[at + version.len() - 1] = b'9';
+    }
+    fs::write(&file, bytes).expect("written");
+    let error = refused(text(&file));
+    let expected = error.problems()[0].expected.clone().expect("it is told");
+    let running = expected
+        .split([' ', ','])
+        .nth(2)
+        .expect("a version")
+        .to_owned();
+    let said = report(&error, &[(folder.path(), "<folder>")]);
+    let said = without_versions(&said, &running);
+    insta::assert_snapshot!(said);
+}
+
+/// Replaces the versions, which differ between machines.
+fn without_versions(said: &str, running: &str) -> String {
+    let mut lines: Vec<String> = said
+        .lines()
+        .map(|line| line.replace(running, "<running>"))
+        .collect();
+    for line in &mut lines {
+        if line.trim_start().starts_with("found:") {
+            *line = "      found:    <needed>".to_owned();
+        }
+    }
+    lines.join("\n")
 }
 
 #[test]
@@ -184,11 +241,24 @@ fn panic_abort_in_the_manifest() {
 #[test]
 fn several_faults_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = c_library("faulty-c/plugin.c", folder.path(), "faulty", &["-DNO_ENTRY", "-DFINGERPRINT=1"]);
+    let file = c_library(
+        "faulty-c/plugin.c",
+        folder.path(),
+        "faulty",
+        &["-DNO_ENTRY", "-DFINGERPRINT=1"],
+    );
     let pinned = "0".repeat(64);
-    let error = loader(&[]).load(text(&file), Path::new("/"), Some(&pinned)).expect_err("pinned");
+    let error = loader(&[])
+        .load(text(&file), Path::new("/"), Some(&pinned))
+        .expect_err("pinned");
     assert_eq!(error.problems().len(), 3);
-    let digest = error.trace.refused().next().expect("it was found").sha256.clone();
+    let digest = error
+        .trace
+        .refused()
+        .next()
+        .expect("it was found")
+        .sha256
+        .clone();
     let said = report(&error, &[(folder.path(), "<folder>")]);
     insta::assert_snapshot!(said.replace(&digest, "<digest>"));
 }
@@ -231,7 +301,12 @@ fn nothing_runs_of_a_library_that_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let mark = folder.path().join("ran");
     let marks = format!("-DMARKS=\"{}\"", mark.display());
-    let bad = c_library("faulty-c/plugin.c", folder.path(), "bad", &["-DMAJOR=2", &marks]);
+    let bad = c_library(
+        "faulty-c/plugin.c",
+        folder.path(),
+        "bad",
+        &["-DMAJOR=2", &marks],
+    );
     refused(text(&bad));
     assert!(!mark.exists(), "the constructor of a refused library ran");
     // The mark does come when a library is loaded, so its absence means something.
@@ -244,7 +319,13 @@ fn nothing_runs_of_a_library_that_is_refused() {
 fn programs_get_the_parts() {
     let problems = refused("duo#Trio").problems();
     let told = serde_json::to_value(&problems).expect("JSON");
-    assert_eq!(told[0]["message"], "the library has no backend of class `Trio`");
+    assert_eq!(
+        told[0]["message"],
+        "the library has no backend of class `Trio`"
+    );
     assert_eq!(told[0]["found"], "Trio");
-    assert_eq!(told[0]["hint"], "name one of them: \"backend_class\": \"duo#Duo\"");
+    assert_eq!(
+        told[0]["hint"],
+        "name one of them: \"backend_class\": \"duo#Duo\""
+    );
 }
