@@ -116,7 +116,7 @@ fn modes_that_need_a_model_say_so() {
 
 #[test]
 fn no_query_is_a_syntax_error() {
-    let server = Server::with(json!({"corpus_path": crate::CORPUS, "max_query_bytes": 1 << 21}));
+    let server = Server::with(&json!({"corpus_path": crate::CORPUS, "max_query_bytes": 1 << 21}));
     for query in [
         "\"",
         "tides AND (",

@@ -21,13 +21,13 @@ struct Server {
 impl Server {
     /// With the shipped corpus.
     fn new() -> Self {
-        Self::with(json!({ "corpus_path": CORPUS }))
+        Self::with(&json!({ "corpus_path": CORPUS }))
     }
 
     /// With further keys of the configuration.
-    fn with(config: Value) -> Self {
+    fn with(config: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let kit = kit(&folder, &config);
+        let kit = kit(&folder, config);
         kit.warmup().unwrap();
         Self { kit, folder }
     }

@@ -18,7 +18,7 @@ fn every_declared_example_works() {
 
 #[test]
 fn a_search_answers_with_passages_and_one_text() {
-    let server = Server::with(json!({}));
+    let server = Server::with(&json!({}));
     server.call(
         "rag:index",
         json!({"documents": [
@@ -51,7 +51,7 @@ fn a_search_answers_with_passages_and_one_text() {
 
 #[test]
 fn documents_are_added_replaced_and_removed() {
-    let server = Server::with(json!({}));
+    let server = Server::with(&json!({}));
     let documents = json!({"documents": [{"id": 7, "text": "seven"}, {"text": "without an id"}]});
     assert_eq!(
         server.call("rag:index", documents.clone()),
@@ -222,7 +222,7 @@ fn searches_and_changes_run_together() {
 
 #[test]
 fn changes_that_wait_together_are_all_answered() {
-    let server = Server::with(json!({}));
+    let server = Server::with(&json!({}));
     let pending: Vec<_> = (0..100)
         .map(|number| {
             let document = json!({"documents": [{"id": number, "text": "at once"}]});
