@@ -20,22 +20,23 @@ use crate::{
 /// Who calls, and for which trace.
 #[derive(Debug)]
 pub(crate) struct Ids {
-    /// Worker, session id and trace id, one behind the other: one allocation for all three.
-    text: String,
+    /// Worker, session id and trace id, one behind the other: one allocation for all three. Most
+    /// calls never look at them, so they are copied as they came and read as text when asked for.
+    bytes: Vec<u8>,
     worker_end: usize,
     session_end: usize,
     tool: &'static str,
 }
 
 impl Ids {
-    pub(crate) fn new(worker: &str, session: &str, trace: &str, tool: &'static str) -> Self {
+    pub(crate) fn new(worker: &[u8], session: &[u8], trace: &[u8], tool: &'static str) -> Self {
         let (worker_end, session_end) = (worker.len(), worker.len() + session.len());
-        let mut text = String::with_capacity(session_end + trace.len());
-        text.push_str(worker);
-        text.push_str(session);
-        text.push_str(trace);
+        let mut bytes = Vec::with_capacity(session_end + trace.len());
+        bytes.extend_from_slice(worker);
+        bytes.extend_from_slice(session);
+        bytes.extend_from_slice(trace);
         Self {
-            text,
+            bytes,
             worker_end,
             session_end,
             tool,
@@ -43,21 +44,26 @@ impl Ids {
     }
 
     pub(crate) fn worker(&self) -> &str {
-        &self.text[..self.worker_end]
+        text(&self.bytes[..self.worker_end])
     }
 
     pub(crate) fn session(&self) -> &str {
-        &self.text[self.worker_end..self.session_end]
+        text(&self.bytes[self.worker_end..self.session_end])
     }
 
     pub(crate) fn trace(&self) -> &str {
-        &self.text[self.session_end..]
+        text(&self.bytes[self.session_end..])
     }
 
     /// The tool's full name, or the name of a lifecycle function.
     pub(crate) const fn tool(&self) -> &'static str {
         self.tool
     }
+}
+
+/// An id; one that is not UTF-8 is left out, as it only serves the log.
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// What the context, the operation's handle and the log share about one operation.

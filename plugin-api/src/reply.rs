@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    abi::{Blob, Outcome},
+    abi::{Blob, BlobList, Buffer, Outcome},
     error::{Error, Result},
 };
 
@@ -15,7 +15,8 @@ use crate::{
 pub struct Reply {
     data: Vec<u8>,
     message: String,
-    meta: Map<String, Value>,
+    /// Most answers have none, and every answer is moved several times.
+    meta: Option<Box<Map<String, Value>>>,
     blobs: Vec<Binary>,
 }
 
@@ -72,17 +73,19 @@ impl Reply {
     /// Adds a key to the answer's `meta`.
     #[must_use]
     pub fn with_meta(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.meta.insert(key.to_owned(), value.into());
+        let meta = self.meta.get_or_insert_default();
+        meta.insert(key.to_owned(), value.into());
         self
     }
 
     pub(crate) fn into_outcome(self) -> Outcome {
-        let blobs: Vec<Blob> = self.blobs.into_iter().map(Binary::into_blob).collect();
         Outcome {
             message: self.message.into(),
             data: self.data.into(),
-            meta: meta_bytes(&self.meta).into(),
-            blobs: blobs.into(),
+            meta: self
+                .meta
+                .map_or(Buffer::EMPTY, |meta| meta_bytes(&meta).into()),
+            blobs: blob_list(self.blobs),
             ..Outcome::SUCCESS
         }
     }
@@ -98,10 +101,15 @@ impl Binary {
     }
 }
 
-fn meta_bytes(meta: &Map<String, Value>) -> Vec<u8> {
-    if meta.is_empty() {
-        return Vec::new();
+fn blob_list(blobs: Vec<Binary>) -> BlobList {
+    if blobs.is_empty() {
+        return BlobList::EMPTY;
     }
+    let blobs: Vec<Blob> = blobs.into_iter().map(Binary::into_blob).collect();
+    blobs.into()
+}
+
+fn meta_bytes(meta: &Map<String, Value>) -> Vec<u8> {
     // A map with text keys always serialises.
     serde_json::to_vec(meta).unwrap_or_default()
 }

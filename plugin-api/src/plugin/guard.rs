@@ -29,18 +29,19 @@ pub(crate) fn guard_for<T>(
     state: &mut Option<Arc<OperationState>>,
     work: impl FnOnce() -> T,
 ) -> Result<T, String> {
-    install_hook();
     let previous = CURRENT.replace(state.take());
+    let result = guard(work);
+    *state = CURRENT.replace(previous);
+    result
+}
+
+/// Runs `work` on nobody's behalf.
+pub(crate) fn guard<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    install_hook();
     DEPTH.set(DEPTH.get() + 1);
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     DEPTH.set(DEPTH.get() - 1);
-    *state = CURRENT.replace(previous);
     result.map_err(describe_payload)
-}
-
-/// The same for work on nobody's behalf.
-pub(crate) fn guard<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    guard_for(&mut None, work)
 }
 
 /// For which operation this thread works, if for any.

@@ -207,7 +207,7 @@ impl<B: Backend> AnyBackend for Instance<B> {
     }
 }
 
-/// Who calls. Ids that are not UTF-8 are left out: they only serve the log.
+/// Who calls.
 ///
 /// # Safety
 ///
@@ -216,9 +216,9 @@ unsafe fn ids_of(request: &OperationRequest, name: &'static str) -> Ids {
     // SAFETY: the caller vouches for it.
     let (worker, session, trace) = unsafe {
         (
-            request.worker.text().unwrap_or_default(),
-            request.session_id.text().unwrap_or_default(),
-            request.trace.text().unwrap_or_default(),
+            request.worker.bytes(),
+            request.session_id.bytes(),
+            request.trace.bytes(),
         )
     };
     Ids::new(worker, session, trace, name)

@@ -142,6 +142,10 @@ impl Running {
             Ok(()) => outcome,
             Err(message) => panicked(message),
         };
+        self.finish(outcome);
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
         if let Some(finisher) = self.finisher.take() {
             finisher.finish(outcome);
         }
@@ -152,16 +156,24 @@ impl Future for Running {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let Some(future) = &mut this.future else {
-            return Poll::Ready(());
-        };
-        let outcome = match guard_for(&mut this.state, || future.as_mut().poll(context)) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(outcome)) => outcome,
-            Err(message) => panicked(message),
-        };
-        this.end(outcome);
+        let Self { future, state, .. } = &mut *self;
+        // Set in place: an outcome is large, and this is on the way of every call.
+        let mut outcome = None;
+        let polled = guard_for(state, || {
+            let Some(running) = future else {
+                return Poll::Ready(());
+            };
+            running.as_mut().poll(context).map(|ended| {
+                outcome = Some(ended);
+                drop(future.take());
+            })
+        });
+        match (polled, outcome) {
+            (Ok(Poll::Pending), _) => return Poll::Pending,
+            (Ok(Poll::Ready(())), Some(outcome)) => self.finish(outcome),
+            (Ok(Poll::Ready(())), None) => {}
+            (Err(message), _) => self.end(panicked(message)),
+        }
         Poll::Ready(())
     }
 }
