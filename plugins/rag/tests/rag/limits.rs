@@ -10,7 +10,7 @@ use crate::{Server, kit};
 #[test]
 fn wrong_parameters_are_refused_with_their_place() {
     let server = Server::with(
-        json!({"max_documents": 2, "max_document_bytes": 10, "max_queries": 2, "max_query_bytes": 9}),
+        &json!({"max_documents": 2, "max_document_bytes": 10, "max_queries": 2, "max_query_bytes": 9}),
     );
     let long = "a".repeat(11);
     for (tool, params, place) in [
