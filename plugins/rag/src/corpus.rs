@@ -246,7 +246,7 @@ impl Iterator for Lines {
 
 /// A document from a line's fields: those that are not its parts are its metadata.
 fn document(mut fields: Map<String, Value>) -> Result<(Document, bool), DocumentError> {
-    let id = match fields.remove("id") {
+    let id = match fields.shift_remove("id") {
         None | Some(Value::Null) => None,
         Some(Value::String(id)) => Some(Id::Text(id)),
         Some(Value::Number(id)) => Some(Id::Text(id.to_string())),
@@ -258,7 +258,7 @@ fn document(mut fields: Map<String, Value>) -> Result<(Document, bool), Document
         None => text(&mut fields, "text")?,
     };
     if let Some(Value::Object(metadata)) = fields.get("metadata").cloned() {
-        fields.remove("metadata");
+        fields.shift_remove("metadata");
         fields.extend(metadata);
     }
     let has_id = id.is_some();
@@ -271,7 +271,7 @@ fn text(
     fields: &mut Map<String, Value>,
     field: &'static str,
 ) -> Result<Option<String>, DocumentError> {
-    match fields.remove(field) {
+    match fields.shift_remove(field) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(wrong(field, "expected text")),

@@ -1,6 +1,6 @@
 //! The rag backend: retrieval over a corpus on disk.
 //!
-//! Read [`backend`] first: the tools and their limits. Below it, `index` is the index on disk,
+//! Read `backend` first: the tools and their limits. Below it, `index` is the index on disk,
 //! `text` what a text's terms and passages are, `corpus` and `document` what goes in. Only
 //! `backend`, `answers`, `batch`, `config` and `failure` know that this is a plugin.
 #![forbid(unsafe_code)]
