@@ -132,6 +132,12 @@ impl Fragile {
     }
 
     #[tool]
+    async fn resumed_after_another(&self) -> Result<()> {
+        let _caught = panic::catch_unwind(|| panic!("boom that was caught"));
+        panic::resume_unwind(Box::new("boom that was not".to_owned()))
+    }
+
+    #[tool]
     async fn serialising(&self) -> Result<Unwilling> {
         Ok(Unwilling)
     }
@@ -228,11 +234,16 @@ fn payloads_of_any_kind_are_survived() {
     let failure = kit.call("fragile:payload", json!({})).unwrap_err();
     assert!(failure.panicked);
     assert!(failure.message.starts_with("panic without a message, at "));
-    let failure = kit.call("fragile:resumed", json!({})).unwrap_err();
-    assert_eq!(
-        (failure.panicked, failure.message.as_str()),
-        (true, "boom in another task")
-    );
+    for (tool, message) in [
+        ("fragile:resumed", "boom in another task"),
+        ("fragile:resumed_after_another", "boom that was not"),
+    ] {
+        let failure = kit.call(tool, json!({})).unwrap_err();
+        assert_eq!(
+            (failure.panicked, failure.message.as_str()),
+            (true, message)
+        );
+    }
 }
 
 #[test]
