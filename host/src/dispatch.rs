@@ -7,6 +7,7 @@ use std::{
 
 use sandbox_plugin_api::host::{Answer, Events, Function, Request, Status};
 use sandbox_protocol::ErrorKind;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::{
@@ -136,6 +137,7 @@ async fn run_tool(
     let answer = answered(end, &tool.name, timeout)?;
     match answer.status() {
         Status::Completed => {
+            check_answer(tool, &answer)?;
             backend.behaved();
             Ok(answer)
         }
@@ -182,6 +184,26 @@ fn check_params(tool: &Tool, params: &str) -> Result<(), Failure> {
     }
 }
 
+/// An answer is spliced into what clients read, so it must be JSON. Our SDK writes nothing else;
+/// of a plugin that was made without it (which also leaves the check of parameters to us) nobody knows.
+fn check_answer(tool: &Tool, answer: &Answer) -> Result<(), Failure> {
+    let plugin = &tool.backend.plugin.description;
+    if plugin.checks_params || (is_json(answer.data()) && is_json(answer.meta())) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ErrorKind::BackendFailed,
+        format!("`{}` answered something that is not JSON", tool.name),
+    ))
+}
+
+/// Whether it is JSON, or nothing, which stands for `null`.
+fn is_json(text: &[u8]) -> bool {
+    // What is ignored is not looked at for UTF-8.
+    let is_value = |text| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    text.is_empty() || str::from_utf8(text).is_ok_and(is_value)
+}
+
 impl Outcome<'_> {
     /// The one line per call.
     fn log(&self, call: &Call<'_>) {
@@ -191,7 +213,7 @@ impl Outcome<'_> {
         };
         tracing::info!(
             target: "sandbox::call",
-            tool = self.tool.map_or(call.action, |tool| &tool.name),
+            tool = self.tool.map_or_else(|| shown(call.action), |tool| &tool.name),
             worker = call.worker,
             session = self.session.as_deref().map(|session| &*session.id),
             trace_id = call.trace,
@@ -200,5 +222,31 @@ impl Outcome<'_> {
             error = self.result.as_ref().err().map(tracing::field::display),
             "call"
         );
+    }
+}
+
+/// As much of a name that is no tool's as a log has room for.
+fn shown(action: &str) -> &str {
+    &action[..action.floor_char_boundary(80)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_json_is_spliced() {
+        for fine in [&b""[..], b"null", br#"{"a": [1, "\u00e9"]}"#] {
+            assert!(is_json(fine));
+        }
+        for wrong in [&b"{"[..], b"{} {}", b"NaN", b"\"\xff\"", b"nothing"] {
+            assert!(!is_json(wrong), "{}", String::from_utf8_lossy(wrong));
+        }
+    }
+
+    #[test]
+    fn a_log_has_no_room_for_long_names() {
+        assert_eq!(shown("vm:click"), "vm:click");
+        assert_eq!(shown(&"\u{4e16}".repeat(1000)).len(), 78);
     }
 }
