@@ -46,6 +46,16 @@ pub(super) struct Patience {
     pub(super) idle: Duration,
 }
 
+impl Patience {
+    /// The same for all states.
+    pub(super) const fn equal(time: Duration) -> Self {
+        Self {
+            head: time,
+            idle: time,
+        }
+    }
+}
+
 impl Activity {
     pub(super) fn new() -> Self {
         Self {

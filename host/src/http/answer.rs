@@ -57,6 +57,14 @@ impl Written {
     }
 }
 
+/// How much the envelope of a call's end has to carry.
+pub(super) fn size(outcome: &Outcome<'_>) -> usize {
+    outcome.result.as_ref().map_or(0, |answer| {
+        let blobs = answer.blobs().map(|(_, _, bytes)| bytes.len());
+        answer.data().len() + blobs.sum::<usize>()
+    })
+}
+
 /// Appends the envelope of a call's end.
 pub(super) fn write_outcome(
     envelope: &mut Vec<u8>,
@@ -115,7 +123,7 @@ pub(super) fn write_failure(
     failure: &Failure,
     meta: &CallMeta<'_>,
 ) -> Written {
-    let message = Some(failure.message.as_str());
+    let message = Some(shortened(&failure.message));
     let written = write_envelope_with(envelope, failure.code, message, b"", meta, |envelope| {
         Ok(serde_json::to_writer(envelope, &failure.data)?)
     });
@@ -126,6 +134,12 @@ pub(super) fn write_failure(
         succeeded: false,
         retry_after: failure.retry_after,
     }
+}
+
+/// A message without what no person reads: a client's own text that comes back, say.
+fn shortened(message: &str) -> &str {
+    const LONGEST: usize = 4096;
+    &message[..message.floor_char_boundary(LONGEST)]
 }
 
 /// The answer to a request that failed.

@@ -1,6 +1,6 @@
 //! Work on large texts, kept from delaying others.
 //!
-//! Reading tens of megabytes of JSON takes tens of milliseconds, in which a runtime's thread would serve
+//! Reading or writing tens of megabytes takes tens of milliseconds, in which a runtime's thread would serve
 //! nobody else. The thread hands its other work over before it begins.
 
 use std::{

@@ -104,10 +104,12 @@ pub(super) fn refused(failure: &Failure, headers: &HeaderMap, started: Instant) 
 
 /// A body that does not fit.
 pub(super) fn bad(request: &BadRequest) -> Failure {
+    /// A longer path has keys in it that are none.
+    const LONGEST: usize = 256;
     let failure = Failure::new(ErrorKind::Parameter, request.to_string());
     match request.field() {
-        Some(field) => failure.with_data(json!({ "field": field })),
-        None => failure,
+        Some(field) if field.len() <= LONGEST => failure.with_data(json!({ "field": field })),
+        _ => failure,
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     front::Served,
 };
 use crate::{
+    config::Limits,
     dispatch::{Call, dispatch},
     failure::Failure,
 };
@@ -61,11 +62,7 @@ async fn execute(
 ) -> Result<Results, Failure> {
     let limits = &served.sandbox.config.server.limits;
     let asked_for = batch.actions.len();
-    if asked_for > limits.max_batch_actions {
-        let most = limits.max_batch_actions;
-        let message = format!("`actions` has {asked_for} entries; at most {most} are allowed");
-        return Err(Failure::new(ErrorKind::Parameter, message));
-    }
+    check_count("actions", asked_for, limits)?;
     let one = Runner {
         served,
         asked,
@@ -196,6 +193,16 @@ impl Results {
         );
         envelope.extend_from_slice(counts.as_bytes());
     }
+}
+
+/// Refuses lists that are longer than a batch may be.
+pub(super) fn check_count(field: &str, count: usize, limits: &Limits) -> Result<(), Failure> {
+    let most = limits.max_batch_actions;
+    if count <= most {
+        return Ok(());
+    }
+    let message = format!("`{field}` has {count} entries; at most {most} are allowed");
+    Err(Failure::new(ErrorKind::Parameter, message))
 }
 
 /// The code of several things of which some succeeded.

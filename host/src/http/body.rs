@@ -31,31 +31,30 @@ pub(super) async fn read(
         return Err(too_large(limits));
     }
     let mut reader = Reader::new(limits);
-    let Some(first) = reader.part(&mut body).await? else {
-        return Ok(Bytes::new());
-    };
-    if body.is_end_stream() {
-        // The usual case: one part, which is not copied.
-        return if reader.is_too_much() {
-            Err(too_large(limits))
-        } else {
-            Ok(first)
-        };
-    }
-    let room = announced
-        .lower()
-        .clamp(first.len() as u64, MAX_TRUST.max(first.len() as u64));
-    let mut whole = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
-    whole.extend_from_slice(&first);
+    let mut first = Bytes::new();
+    let mut whole = Vec::new();
     while let Some(part) = reader.part(&mut body).await? {
-        if reader.is_too_much() {
-            drop(whole);
+        if reader.taken > limits.max_body_bytes {
             discard(body, headers);
             return Err(too_large(limits));
         }
+        if first.is_empty() {
+            first = part;
+            continue;
+        }
+        if whole.is_empty() {
+            let room = announced.lower().min(MAX_TRUST);
+            whole.reserve(usize::try_from(room).unwrap_or_default());
+            whole.extend_from_slice(&first);
+        }
         whole.extend_from_slice(&part);
     }
-    Ok(whole.into())
+    // Usually there is one part, which is not copied.
+    Ok(if whole.is_empty() {
+        first
+    } else {
+        whole.into()
+    })
 }
 
 struct Reader<'a> {
@@ -90,10 +89,6 @@ impl<'a> Reader<'a> {
                 return Ok(Some(part));
             }
         }
-    }
-
-    fn is_too_much(&self) -> bool {
-        self.taken > self.limits.max_body_bytes
     }
 }
 

@@ -1,12 +1,13 @@
 //! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2, whichever the client begins with.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use rustix::net::sockopt;
 use tokio::{net::TcpStream, time::sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -23,8 +24,8 @@ const MAX_HEAD_BYTES: u32 = 64 * 1024;
 /// Requests at the same time on one HTTP/2 connection; more of them wait at the client.
 const MAX_STREAMS: u32 = 256;
 
-/// How often a silent HTTP/2 client is asked whether it is still there, and how long it may take to
-/// say so: a machine that lost its network does not close its connections.
+/// How often a silent client is asked whether it is still there, and how long one of HTTP/2 may take to
+/// say so: a machine that lost its network does not close its connections, and its calls go on.
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_WITHIN: Duration = Duration::from_secs(20);
 
@@ -83,9 +84,8 @@ impl Connections {
     /// Serves a connection until its client goes, its time is up, or the front closes.
     pub(super) async fn run(&self, front: Arc<Front>, stream: TcpStream, link: Arc<Link>) {
         let peer = link.peer;
-        // Answers are written whole; waiting for more to send would only delay them.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "no TCP_NODELAY");
+        if let Err(error) = prepare(&stream) {
+            tracing::debug!(%peer, %error, "the socket does not take its options");
         }
         let activity = Arc::clone(&link.activity);
         let io = TokioIo::new(Watched {
@@ -113,6 +113,8 @@ impl Connections {
         let parting = async {
             if expired {
                 sleep(PARTING).await;
+                // A request that came in that very moment runs to its end.
+                activity.expired(Patience::equal(PARTING)).await;
             } else {
                 cut.cancelled().await;
             }
@@ -122,6 +124,16 @@ impl Connections {
             () = parting => tracing::debug!(%peer, expired, "connection cut"),
         }
     }
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    // Answers are written whole; waiting for more to send would only delay them.
+    stream.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, PING_EVERY)?;
+    sockopt::set_tcp_keepintvl(stream, PING_EVERY / 3)?;
+    sockopt::set_tcp_keepcnt(stream, 3)?;
+    Ok(())
 }
 
 /// Clients break connections all the time: that is for those who look for it.

@@ -6,7 +6,7 @@ use axum::{extract::State, response::Response};
 use sandbox_protocol::{Seconds, request::ExecuteRequest};
 
 use super::{
-    answer::write_outcome,
+    answer::{size, write_outcome},
     aside::aside,
     asked::{Asked, bad},
     front::Served,
@@ -39,6 +39,9 @@ async fn run(served: &Served, asked: &Asked) -> Response {
     };
     let outcome = dispatch(&served.sandbox, call).await;
     let mut envelope = Vec::new();
-    let written = write_outcome(&mut envelope, &outcome, &request.action, trace.as_str());
+    let written = aside(size(&outcome), async {
+        write_outcome(&mut envelope, &outcome, &request.action, trace.as_str())
+    })
+    .await;
     written.response(envelope)
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{
     asked::bad,
-    batch::code_of,
+    batch::{check_count, code_of},
     job::{Done, Job},
     sessions::{created, open},
 };
@@ -30,7 +30,8 @@ pub(super) async fn batch(mut job: Job<InitBatch>) -> Result<Done<InitBatchResul
     let asked = std::mem::take(&mut job.request);
     let configs = asked.configs().map_err(|error| bad(&error))?;
     let total = configs.len();
-    let at_once = job.sandbox().config.server.limits.batch_concurrency;
+    let limits = &job.sandbox().config.server.limits;
+    check_count("resource_configs", total, limits)?;
     let opened = stream::iter(configs)
         .map(|(name, config)| {
             let job = &job;
@@ -39,7 +40,7 @@ pub(super) async fn batch(mut job: Job<InitBatch>) -> Result<Done<InitBatchResul
                 (name, result(opened))
             }
         })
-        .buffer_unordered(at_once)
+        .buffer_unordered(limits.batch_concurrency)
         .collect::<Vec<_>>()
         .await;
     let succeeded = |result: &&(String, InitResult)| result.1.status == InitVerdict::Success;

@@ -13,6 +13,7 @@ use sandbox_protocol::{
 use super::{
     answer::bare,
     asked::{Asked, bad},
+    batch::check_count,
     front::Served,
 };
 use crate::{failure::Failure, sandbox::Sandbox};
@@ -36,6 +37,7 @@ async fn warm(sandbox: &Sandbox, body: &[u8]) -> Result<WarmupOutcome, Failure> 
             .collect()
     };
     let mut names = asked.backends.unwrap_or_else(all);
+    check_count("backends", names.len(), &sandbox.config.server.limits)?;
     names.sort_unstable();
     names.dedup();
     let ends = join_all(names.iter().map(async |name| {

@@ -169,3 +169,50 @@ async fn quotas_are_told() {
         ((429, 1007), Some("1"))
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_texts_of_a_client_do_not_come_back() {
+    let web = Web::of(json!({ "echo": {} })).await;
+    let long = "x".repeat(1 << 20);
+    for (path, body) in [
+        ("execute", json!({ "worker_id": "w", "action": long })),
+        (
+            "execute",
+            json!({ "worker_id": "w", "action": "echo:echo", "timeout": long }),
+        ),
+        (
+            "session/create",
+            json!({ "worker_id": "w", "resource_type": long }),
+        ),
+        (
+            "session/destroy",
+            json!({ "worker_id": "w", "resource_type": long }),
+        ),
+        (
+            "init/batch",
+            json!({ "worker_id": "w", "resource_configs": { long.clone(): 1 } }),
+        ),
+    ] {
+        let got = web.post(&format!("/api/v1/{path}"), body).await;
+        assert!(
+            got.status >= 400 && got.body.to_string().len() < 8192,
+            "{path}: {}",
+            got.status
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_have_a_limit() {
+    let config =
+        json!({ "resources": { "echo": {} }, "server": { "limits": { "max_batch_actions": 3 } } });
+    let web = Web::with(config).await;
+    let configs = json!({ "a": {}, "b": {}, "c": {}, "d": {} });
+    let body = json!({ "worker_id": "w", "resource_configs": configs });
+    assert_eq!(
+        web.post("/api/v1/init/batch", body).await.codes(),
+        (400, 1002)
+    );
+    let body = json!({ "backends": ["a", "b", "c", "d"] });
+    assert_eq!(web.post("/api/v1/warmup", body).await.codes(), (400, 1002));
+}
