@@ -44,14 +44,14 @@ pub fn load(
     verbose: bool,
 ) -> Booted {
     let search = SearchPath::of_process(&loaded.config.server.plugin_dirs, environment);
-    let loader = Loader::new(search, host);
+    let plugins = Loader::new(search, host);
     let mut booted = Booted {
         ready: Vec::new(),
         diagnostics: Vec::new(),
     };
     let mut names = BTreeMap::<String, String>::new();
     for (key, resource) in loaded.config.enabled() {
-        match load_one(loaded, &loader, key, resource, &mut names, verbose) {
+        match load_one(loaded, &plugins, key, resource, &mut names, verbose) {
             Ok(ready) => booted.ready.push(ready),
             Err(diagnostics) => booted.diagnostics.extend(diagnostics),
         }
@@ -61,7 +61,7 @@ pub fn load(
 
 fn load_one(
     loaded: &Loaded,
-    loader: &Loader,
+    plugins: &Loader,
     key: &str,
     resource: &Resource,
     names: &mut BTreeMap<String, String>,
@@ -77,7 +77,7 @@ fn load_one(
         new(class_at.clone(), message).at(loaded.document.locate(&class_at))
     };
     let refuse = |error: &LoadError| vec![report(error.report(verbose).trim_end().to_owned())];
-    let plugin = loader
+    let plugin = plugins
         .load(
             &resource.backend_class,
             loaded.document.directory(),

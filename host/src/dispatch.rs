@@ -153,15 +153,12 @@ async fn run_tool(
 fn panicked(tool: &Tool, session: Option<&Session>, answer: &Answer) -> Failure {
     let backend = &tool.backend;
     log_panic(&backend.name, answer);
-    let lost = match session.filter(|session| session.handle().is_some()) {
-        Some(session) => {
-            session.poison();
-            "its session is lost; create it again"
-        }
-        None => {
-            backend.poison(&answer.message());
-            "the backend is being started anew; try again"
-        }
+    let lost = if let Some(session) = session.filter(|session| session.handle().is_some()) {
+        session.poison();
+        "its session is lost; create it again"
+    } else {
+        backend.poison(&answer.message());
+        "the backend is being started anew; try again"
     };
     Failure::new(
         ErrorKind::BackendFailed,

@@ -31,7 +31,7 @@ pub const REAP: &str = "reap";
 pub struct Instance {
     directory: PathBuf,
     /// Closing this is what the reaper waits for; the system closes it whatever kills the server.
-    _lifeline: Option<ChildStdin>,
+    lifeline: Option<ChildStdin>,
     reaper: Option<Child>,
 }
 
@@ -77,7 +77,7 @@ impl Instance {
             .spawn()?;
         Ok(Self {
             directory,
-            _lifeline: reaper.stdin.take(),
+            lifeline: reaper.stdin.take(),
             reaper: Some(reaper),
         })
     }
@@ -85,7 +85,7 @@ impl Instance {
     /// Removes everything; called when the server has stopped by itself.
     pub fn leave(mut self) {
         let _ = fs::remove_dir_all(&self.directory);
-        drop(self._lifeline.take());
+        drop(self.lifeline.take());
         if let Some(mut reaper) = self.reaper.take() {
             let _ = reaper.wait();
         }
@@ -140,10 +140,10 @@ fn kill_marked(name: &str) -> usize {
             continue;
         };
         let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-        let marked = environment
+        let carries_it = environment
             .split(|byte| *byte == 0)
             .any(|variable| variable == marker.as_bytes());
-        if marked && !spared.contains(&Some(pid)) && kill(pid) {
+        if carries_it && !spared.contains(&Some(pid)) && kill(pid) {
             killed += 1;
         }
     }
@@ -173,8 +173,8 @@ fn name_of(pid: u32) -> Option<String> {
     // The program's name stands in parentheses and may hold anything; the start time is the
     // 20th field after it.
     let (_, fields) = stat.rsplit_once(") ")?;
-    let start = fields.split(' ').nth(19)?;
-    Some(format!("{pid}-{start}"))
+    let started = fields.split(' ').nth(19)?;
+    Some(format!("{pid}-{started}"))
 }
 
 /// Where servers of this user have their directories. It must be this user's own.

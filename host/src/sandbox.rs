@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    backend::Backend,
     catalog::Catalog,
     config::Config,
     failure::Failure,
@@ -133,7 +134,7 @@ impl Sandbox {
             .warmup
             .iter()
             .filter_map(|name| self.catalog.backend(name).ok());
-        join_all(backends.map(|backend| backend.warm_up())).await;
+        join_all(backends.map(Backend::warm_up)).await;
     }
 
     /// From now on nothing new is let in.

@@ -179,7 +179,7 @@ async fn listen(loaded: &Loaded) -> anyhow::Result<TcpListener> {
     let server = &loaded.config.server;
     let address = match &server.host {
         Host::Address(address) => (address.to_string(), server.port),
-        other => (other.to_string(), server.port),
+        Host::Name(name) => (name.clone(), server.port),
     };
     TcpListener::bind(&address).await.with_context(|| {
         format!(

@@ -28,13 +28,13 @@ impl Clock {
     /// The instant of this many milliseconds after the start.
     pub fn instant(&self, ms: u64) -> Instant {
         // A time to live of many years is as good as none.
-        const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
+        const FAR: Duration = Duration::from_hours(100 * 365 * 24);
         self.start + Duration::from_millis(ms).min(FAR)
     }
 
     /// The time of day of this many milliseconds after the start.
     pub fn at(&self, ms: u64) -> Timestamp {
-        const FAR: Duration = Duration::from_secs(1000 * 365 * 86_400);
+        const FAR: Duration = Duration::from_hours(1000 * 365 * 24);
         (self.wall + Duration::from_millis(ms).min(FAR)).into()
     }
 }
