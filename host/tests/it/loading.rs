@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use crate::fixtures::{self, library};
 
 mod builds;
+mod commands;
 mod refused;
 
 /// Nothing here takes longer unless it hangs.
