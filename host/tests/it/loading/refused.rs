@@ -211,7 +211,7 @@ fn without_versions(said: &str, running: &str) -> String {
         .collect();
     for line in &mut lines {
         if line.trim_start().starts_with("found:") {
-            *line = "      found:    <needed>".to_owned();
+            "      found:    <needed>".clone_into(line);
         }
     }
     lines.join("\n")
