@@ -71,7 +71,7 @@ macro_rules! export {
 }
 
 /// The version of this crate that the plugin was built with.
-pub const SDK: &str = env!("CARGO_PKG_VERSION");
+pub const SDK: &str = env!("SANDBOX_SDK");
 
 /// The compiler that built it.
 pub const RUSTC: &str = env!("SANDBOX_RUSTC");
