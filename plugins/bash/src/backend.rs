@@ -46,7 +46,6 @@ impl Bash {
         Ok(())
     }
 
-    #[expect(clippy::unused_async, reason = "what the host calls is async")]
     async fn shutdown(&self) -> Result<()> {
         // The folder of this server on disk goes with the last session.
         self.machine
