@@ -1,4 +1,9 @@
 //! The host, tested from outside: one binary for all integration tests.
+#![expect(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "what a test cannot go on without may fail on the spot, and json!(…) reads best by value"
+)]
 
 mod config;
 mod engine;
