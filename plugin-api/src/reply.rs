@@ -35,7 +35,7 @@ impl Reply {
     /// When the data cannot be written as JSON.
     pub fn new(data: impl Serialize) -> Result<Self> {
         Ok(Self {
-            data: serde_json::to_vec(&data)?,
+            data: json_of(&data)?,
             ..Self::default()
         })
     }
@@ -99,6 +99,17 @@ impl Binary {
             bytes: self.bytes.into(),
         }
     }
+}
+
+/// The JSON of `data`; none for `null`, which is what no data means. Most types without a size are
+/// `()`: for them there is nothing to allocate.
+fn json_of<T: Serialize>(data: &T) -> serde_json::Result<Vec<u8>> {
+    let mut null = [0; 4];
+    if size_of::<T>() == 0 && serde_json::to_writer(&mut null[..], data).is_ok() && &null == b"null"
+    {
+        return Ok(Vec::new());
+    }
+    serde_json::to_vec(data)
 }
 
 fn blob_list(blobs: Vec<Binary>) -> BlobList {

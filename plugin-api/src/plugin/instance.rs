@@ -36,7 +36,7 @@ pub(crate) trait AnyBackend: Send + Sync {
         &self,
         kind: OperationKind,
         request: &OperationRequest,
-        state: &Arc<OperationState>,
+        state: Arc<OperationState>,
     ) -> Work;
 
     /// Gives a session's handle back.
@@ -170,9 +170,9 @@ impl<B: Backend> AnyBackend for Instance<B> {
         &self,
         kind: OperationKind,
         request: &OperationRequest,
-        state: &Arc<OperationState>,
+        state: Arc<OperationState>,
     ) -> Work {
-        let context = CallContext::new(request, Arc::clone(state));
+        let context = CallContext::new(request, state);
         // SAFETY: the caller vouches for the session and the slices.
         let (session, params, config) = unsafe {
             (

@@ -53,35 +53,41 @@ pub(crate) fn start(work: Work, state: Arc<OperationState>, finisher: Finisher) 
             return ptr::null_mut();
         }
     };
-    let abort = match work {
+    let operation = match work {
         Work::Task(future) => {
             let task = Running::new(future, Arc::clone(&state), finisher);
-            runtime.spawn(task).abort_handle()
-        }
-        Work::Inline(future) => {
-            let task = Running::new(future, Arc::clone(&state), finisher);
-            match start_here(task, runtime) {
-                Some(abort) => abort,
-                None => return ptr::null_mut(),
+            Operation {
+                abort: runtime.spawn(task).abort_handle(),
+                state,
             }
         }
+        Work::Inline(future) => match start_here(Running::new(future, state, finisher), runtime) {
+            Some(operation) => operation,
+            None => return ptr::null_mut(),
+        },
         Work::Blocking(function) => {
             let job = BlockingJob::new(function, Arc::clone(&state), finisher);
-            runtime.spawn_blocking(|| job.run()).abort_handle()
+            Operation {
+                abort: runtime.spawn_blocking(|| job.run()).abort_handle(),
+                state,
+            }
         }
         Work::Ready(_) => return ptr::null_mut(),
     };
-    Box::into_raw(Box::new(Operation { abort, state })).cast()
+    Box::into_raw(Box::new(operation)).cast()
 }
 
 /// Polls once on this thread; what has to wait goes on on the runtime, where the poll is repeated
 /// with a waker that wakes.
-fn start_here(mut task: Running, runtime: &Handle) -> Option<AbortHandle> {
+fn start_here(mut task: Running, runtime: &Handle) -> Option<Operation> {
     let _inside = runtime.enter();
-    match Pin::new(&mut task).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(()) => None,
-        Poll::Pending => Some(runtime.spawn(task).abort_handle()),
+    let polled = Pin::new(&mut task).poll(&mut Context::from_waker(Waker::noop()));
+    if polled.is_ready() {
+        return None;
     }
+    let state = task.state.clone()?;
+    let abort = runtime.spawn(task).abort_handle();
+    Some(Operation { abort, state })
 }
 
 /// What the host's handle of an operation points to.

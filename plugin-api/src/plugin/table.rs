@@ -172,11 +172,12 @@ unsafe fn run(
     let mut current = Some(Arc::clone(&state));
     let prepared = guard_for(&mut current, || {
         // SAFETY: as above, and the session is null or a live handle of this backend.
-        unsafe { backend.prepare(kind, request, &state) }
+        unsafe { backend.prepare(kind, request, state) }
     });
-    let started = match prepared {
-        Ok(work) => guard(|| operation::start(work, state, finisher)),
-        Err(message) => {
+    let started = match (prepared, current) {
+        (Ok(work), Some(state)) => guard(|| operation::start(work, state, finisher)),
+        (Ok(_), None) => Ok(ptr::null_mut()),
+        (Err(message), _) => {
             finisher.finish(panicked(message));
             Ok(ptr::null_mut())
         }
