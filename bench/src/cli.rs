@@ -85,9 +85,11 @@ async fn until_interrupted(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
-        result = measured => result,
+        // An interrupt reaches the load too; that it fails then is no news.
+        biased;
         _ = interrupt.recv() => anyhow::bail!("interrupted"),
         _ = terminate.recv() => anyhow::bail!("terminated"),
+        result = measured => result,
     }
 }
 
