@@ -65,6 +65,8 @@ fn build() -> HashMap<String, PathBuf> {
     for package in PACKAGES {
         cargo.args(["-p", &format!("fixture-{package}")]);
     }
+    // A real shell, for what only real processes can show.
+    cargo.args(["-p", "bash"]);
     libraries(&mut cargo, &[])
 }
 
