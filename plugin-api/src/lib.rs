@@ -329,7 +329,7 @@
 //! [`context`](CallContext), [`error`](Error) and [`reply`](Reply) are what authors use; [`backend`](mod@backend) is what
 //! the macros write; `params` reads a tool's parameters, [`schema`] describes them; [`plugin`] turns
 //! both into operations behind the [`abi`], whose policy is written there; [`host`] is the other
-//! side of it, and [`testkit`] stands on that.
+//! side of it, and `testkit` stands on that.
 
 extern crate self as sandbox_plugin_api;
 
