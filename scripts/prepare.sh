@@ -17,6 +17,17 @@ need() {
     install_packages "${missing[@]}"
 }
 
+# need_plugins: what the plugins' own components need: plugins/*/debian-packages.txt, one package a line. Elsewhere
+# than on Debian nothing is installed: a plugin whose component is missing says so when it warms up.
+need_plugins() {
+    command -v dpkg-query >/dev/null || return 0
+    local missing=() package
+    for package in $(sed -e 's/#.*//' plugins/*/debian-packages.txt 2>/dev/null | sort -u); do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    install_packages "${missing[@]}"
+}
+
 install_packages() {
     [ $# -gt 0 ] || return 0
     command -v apt-get >/dev/null || die "missing: $*. Install them with your system's package manager."

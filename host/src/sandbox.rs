@@ -111,20 +111,12 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// Code 5002 while the server is starting or draining.
+    /// Code 5002 while the server is draining. While it is starting, a call waits for its own backend alone.
     pub fn admit(&self) -> Result<Pass, Failure> {
-        let refused = |what| {
-            let failure = Failure::new(ErrorKind::ServiceUnavailable, what);
-            Err(failure.retry_after(Duration::from_secs(1)))
-        };
-        match self.readiness() {
-            Readiness::Starting => refused("the server is starting"),
-            Readiness::Draining => refused("the server is stopping"),
-            Readiness::Ready => match Pass::enter(&self.calls) {
-                Some(pass) => Ok(pass),
-                None => refused("the server is stopping"),
-            },
-        }
+        Pass::enter(&self.calls).ok_or_else(|| {
+            let failure = Failure::new(ErrorKind::ServiceUnavailable, "the server is stopping");
+            failure.retry_after(Duration::from_secs(1))
+        })
     }
 
     /// Warms up the backends that the configuration names; failures are logged and tried again later.

@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,11 +15,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{
-    Options,
-    connection::{Connections, Link},
-    front::Front,
-};
+use super::{Options, connection::Connections, front::Front};
 use crate::sandbox::Sandbox;
 
 /// How long answers under way may take to reach their clients when the front closes.
@@ -40,7 +37,7 @@ pub async fn serve(sandbox: Arc<Sandbox>, listener: TcpListener, options: Option
     let cut = CancellationToken::new();
     let places = Arc::new(Semaphore::new(limits.max_connections));
     let connections = Arc::new(Connections::new(&limits, closing.clone(), cut.clone()));
-    let address = listener.local_addr().ok().map(|address| address.ip());
+    let address = listener.local_addr().ok();
     let front = Front::new(sandbox, address, options);
     let tasks = TaskTracker::new();
     let mut trouble = Trouble::default();
@@ -59,8 +56,8 @@ pub async fn serve(sandbox: Arc<Sandbox>, listener: TcpListener, options: Option
         let (front, connections) = (Arc::clone(&front), Arc::clone(&connections));
         tasks.spawn(async move {
             let _place = place;
-            let (stream, link) = accepted;
-            connections.run(front, stream, link).await;
+            let (stream, peer) = accepted;
+            connections.run(front, stream, peer).await;
         });
     }
     drop(listener);
@@ -80,12 +77,12 @@ struct Trouble {
 }
 
 impl Trouble {
-    async fn accept(&mut self, listener: &TcpListener) -> (TcpStream, Arc<Link>) {
+    async fn accept(&mut self, listener: &TcpListener) -> (TcpStream, SocketAddr) {
         loop {
             match listener.accept().await {
-                Ok((stream, peer)) => {
+                Ok(accepted) => {
                     self.pause = Duration::ZERO;
-                    return (stream, Link::new(peer));
+                    return accepted;
                 }
                 // That connection is gone already; the next one may be fine.
                 Err(error) if is_the_peers(&error) => {}

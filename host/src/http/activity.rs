@@ -199,7 +199,10 @@ impl Body for Sent {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        self.activity.useful();
+        // The last part needs no note: what follows is silence, which began when the answer was made.
+        if !self.body.is_end_stream() {
+            self.activity.useful();
+        }
         Poll::Ready(frame)
     }
 

@@ -51,7 +51,7 @@ impl FromRequest<Arc<Served>> for Asked {
         let (mut head, body) = request.into_parts();
         let visitor = visitor(&mut head);
         let limits = &served.sandbox.config.server.limits;
-        let read = body::read(body, &head.headers, limits).await;
+        let read = body::read(body, &head.headers, limits, started).await;
         let checked = read.and_then(|body| {
             check_depth(&body, limits.max_json_depth)?;
             Ok(body)

@@ -1,6 +1,6 @@
 //! The route that runs several tools: one after the other, or several at a time.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use axum::{extract::State, response::Response};
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -24,7 +24,7 @@ use crate::{
 
 /// `POST /api/v1/execute/batch`.
 pub(super) async fn batch(State(served): State<Arc<Served>>, asked: Asked) -> Response {
-    aside(asked.body.len(), run(&served, &asked)).await
+    aside(asked.body.len(), pin!(run(&served, &asked))).await
 }
 
 async fn run(served: &Served, asked: &Asked) -> Response {

@@ -19,18 +19,19 @@ const SLOWEST: u64 = 4 * 1024;
 /// The most that is set aside on a client's word that it will send so much.
 const MAX_TRUST: u64 = 1024 * 1024;
 
-/// Reads all of `body`.
+/// Reads all of `body`, of a request that began at `started`.
 pub(super) async fn read(
     mut body: Body,
     headers: &HeaderMap,
     limits: &Limits,
+    started: std::time::Instant,
 ) -> Result<Bytes, Failure> {
     let announced = body.size_hint();
     if announced.lower() > limits.max_body_bytes {
         discard(body, headers);
         return Err(too_large(limits));
     }
-    let mut reader = Reader::new(limits);
+    let mut reader = Reader::new(limits, started);
     let mut first = Bytes::new();
     let mut whole = Vec::new();
     while let Some(part) = reader.part(&mut body).await? {
@@ -64,10 +65,10 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(limits: &'a Limits) -> Self {
+    fn new(limits: &'a Limits, started: std::time::Instant) -> Self {
         Self {
             limits,
-            start: Instant::now(),
+            start: started.into(),
             taken: 0,
         }
     }
@@ -108,6 +109,10 @@ mod tests {
     use super::*;
     use futures_util::stream;
 
+    fn now() -> std::time::Instant {
+        Instant::now().into()
+    }
+
     fn limits() -> Limits {
         Limits {
             max_body_bytes: 5,
@@ -123,6 +128,7 @@ mod tests {
             Body::from_stream(stream::iter(parts)),
             &HeaderMap::new(),
             &limits(),
+            now(),
         )
         .await
     }
@@ -135,14 +141,16 @@ mod tests {
         for parts in [&["123456"][..], &["123", "456"]] {
             assert_eq!(read_parts(parts).await.unwrap_err().status, 413);
         }
-        let whole = read(Body::from("123456"), &HeaderMap::new(), &limits()).await;
+        let whole = read(Body::from("123456"), &HeaderMap::new(), &limits(), now()).await;
         assert_eq!(whole.unwrap_err().status, 413);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_come_is_given_up() {
         let body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-        let failure = read(body, &HeaderMap::new(), &limits()).await.unwrap_err();
+        let failure = read(body, &HeaderMap::new(), &limits(), now())
+            .await
+            .unwrap_err();
         assert_eq!(failure.status, 400);
     }
 }

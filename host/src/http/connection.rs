@@ -32,8 +32,11 @@ const PING_WITHIN: Duration = Duration::from_secs(20);
 /// How long a connection that was told to go may take: what the client sent just before arrives in that time.
 const PARTING: Duration = Duration::from_secs(1);
 
-/// What a request may know of its connection.
+/// What a request may know of its connection. One reference to it is all that a request takes: what
+/// all connections share would be counted by all threads at once.
 pub(super) struct Link {
+    /// Where its requests go.
+    front: Arc<Front>,
     /// Who is at the other end.
     pub(super) peer: SocketAddr,
     /// What the connection is doing.
@@ -41,8 +44,9 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(peer: SocketAddr) -> Arc<Self> {
+    fn new(front: Arc<Front>, peer: SocketAddr) -> Arc<Self> {
         Arc::new(Self {
+            front,
             peer,
             activity: Arc::new(Activity::new()),
         })
@@ -82,19 +86,19 @@ impl Connections {
     }
 
     /// Serves a connection until its client goes, its time is up, or the front closes.
-    pub(super) async fn run(&self, front: Arc<Front>, stream: TcpStream, link: Arc<Link>) {
-        let peer = link.peer;
+    pub(super) async fn run(&self, front: Arc<Front>, stream: TcpStream, peer: SocketAddr) {
         if let Err(error) = prepare(&stream) {
             tracing::debug!(%peer, %error, "the socket does not take its options");
         }
+        let link = Link::new(front, peer);
         let activity = Arc::clone(&link.activity);
         let io = TokioIo::new(Watched {
             stream,
             activity: Arc::clone(&activity),
         });
         let service = service_fn(move |request| {
-            let (front, link) = (Arc::clone(&front), Arc::clone(&link));
-            async move { Ok::<_, std::convert::Infallible>(front.answer(request, &link).await) }
+            let link = Arc::clone(&link);
+            async move { Ok::<_, std::convert::Infallible>(link.front.answer(request, &link).await) }
         });
         let mut connection = pin!(self.builder.serve_connection(io, service));
         // Tokens of its own: the shared ones are a lock that every wake-up would take.
@@ -106,6 +110,7 @@ impl Connections {
             }
         };
         let expired = tokio::select! {
+            biased;
             ended = connection.as_mut() => return log(peer, ended),
             expired = leave => expired,
         };

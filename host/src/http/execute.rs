@@ -1,13 +1,13 @@
 //! The route that runs one tool.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use axum::{extract::State, response::Response};
 use sandbox_protocol::{Seconds, request::ExecuteRequest};
 
 use super::{
     answer::{size, write_outcome},
-    aside::aside,
+    aside::{aside, at_once},
     asked::{Asked, bad},
     front::Served,
 };
@@ -15,7 +15,7 @@ use crate::dispatch::{Call, dispatch};
 
 /// `POST /api/v1/execute`.
 pub(super) async fn execute(State(served): State<Arc<Served>>, asked: Asked) -> Response {
-    aside(asked.body.len(), run(&served, &asked)).await
+    aside(asked.body.len(), pin!(run(&served, &asked))).await
 }
 
 async fn run(served: &Served, asked: &Asked) -> Response {
@@ -39,9 +39,8 @@ async fn run(served: &Served, asked: &Asked) -> Response {
     };
     let outcome = dispatch(&served.sandbox, call).await;
     let mut envelope = Vec::new();
-    let written = aside(size(&outcome), async {
+    let written = at_once(size(&outcome), || {
         write_outcome(&mut envelope, &outcome, &request.action, trace.as_str())
-    })
-    .await;
+    });
     written.response(envelope)
 }

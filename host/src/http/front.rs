@@ -1,12 +1,19 @@
 //! What every request passes, whatever its route: the guard, the router, and a net under both.
 
-use std::{net::IpAddr, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    future::poll_fn,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Instant,
+};
 
 use axum::{Router, body::Body, response::Response};
-use futures_util::FutureExt;
 use http::{Method, Request, Uri, Version, header::ORIGIN};
 use hyper::body::Incoming;
-use tower::ServiceExt;
+use tower::Service;
 
 use super::{
     Options,
@@ -37,7 +44,7 @@ pub(super) struct Front {
 impl Front {
     pub(super) fn new(
         sandbox: Arc<Sandbox>,
-        listening: Option<IpAddr>,
+        listening: Option<SocketAddr>,
         options: Options,
     ) -> Arc<Self> {
         let guard = Guard::new(listening, &sandbox.config);
@@ -58,7 +65,7 @@ impl Front {
         let access = Access::begin(&request);
         let origin = request.headers().get(ORIGIN).cloned();
         let request = request.map(Body::new);
-        let mut response = caught(self.let_in(request, link)).await;
+        let mut response = caught(pin!(self.let_in(request, link))).await;
         cors::decorate(&self.guard.origins, origin.as_ref(), response.headers_mut());
         if let Some(access) = access {
             access.end(&response, link);
@@ -70,18 +77,18 @@ impl Front {
     }
 
     async fn let_in(&self, request: Request<Body>, link: &Link) -> Response {
-        let started = Instant::now();
         let (mut head, body) = request.into_parts();
         match self.guard.admit(&head, link.peer.ip()) {
             Err(failure) => {
                 discard(body, &head.headers);
-                refused(&failure, &head.headers, started)
+                refused(&failure, &head.headers, Instant::now())
             }
             Ok(Admitted::Preflight(answer)) => answer,
             Ok(Admitted::Caller(caller)) => {
                 let peer = link.peer;
                 head.extensions.insert(Visitor { caller, peer });
-                let routed = self.router.clone().oneshot(Request::from_parts(head, body));
+                // A router is always ready.
+                let routed = self.router.clone().call(Request::from_parts(head, body));
                 routed.await.unwrap_or_else(|never| match never {})
             }
         }
@@ -89,9 +96,13 @@ impl Front {
 }
 
 /// A panic is a mistake in the host, which its panic hook logs: the request fails, and nothing else.
-async fn caught(answer: impl Future<Output = Response>) -> Response {
-    let answer = AssertUnwindSafe(answer).catch_unwind().await;
-    answer.unwrap_or_else(|_| refused(&internal(), &http::HeaderMap::new(), Instant::now()))
+async fn caught(mut answer: Pin<&mut impl Future<Output = Response>>) -> Response {
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context)));
+        let nothing = http::HeaderMap::new();
+        polled.unwrap_or_else(|_| refused(&internal(), &nothing, Instant::now()).into())
+    })
+    .await
 }
 
 /// The line of the access log.
@@ -131,7 +142,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_answer_that_tells_nothing_of_it() {
-        let response = caught(async { panic!("at /srv/secret") }).await;
+        let response = caught(pin!(async { panic!("at /srv/secret") })).await;
         assert_eq!(response.status(), 500);
         let body = axum::body::to_bytes(response.into_body(), 10_000)
             .await

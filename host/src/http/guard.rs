@@ -1,6 +1,6 @@
 //! Who may come in: by the right name, from a page that may, with a key that is known, not too often.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::response::Response;
 use http::{Method, request::Parts};
@@ -35,7 +35,7 @@ pub(super) enum Admitted {
 }
 
 impl Guard {
-    pub(super) fn new(listening: Option<IpAddr>, config: &Config) -> Self {
+    pub(super) fn new(listening: Option<SocketAddr>, config: &Config) -> Self {
         Self {
             origins: config.security.allowed_origins.clone(),
             hosts: Hosts::new(listening, &config.server),

@@ -3,7 +3,7 @@
 //! A web page can give its own name the address 127.0.0.1 after it was loaded, and is then of one
 //! origin with whatever listens there. Its requests still carry its name.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use http::{Uri, header::HOST, request::Parts, uri::Authority};
 use sandbox_protocol::ErrorKind;
@@ -14,36 +14,32 @@ use crate::{
 };
 
 /// The names besides those of loopback itself.
-pub(super) struct Hosts(Vec<Host>);
+pub(super) struct Hosts {
+    /// What nearly every client sends, to be compared as it is.
+    usual: String,
+    named: Vec<Host>,
+}
 
 impl Hosts {
     /// `None` when any name will do: other machines know the server by names of their own.
-    pub(super) fn new(listening: Option<IpAddr>, server: &Server) -> Option<Self> {
-        if !listening.is_some_and(|address| address.is_loopback()) {
-            return None;
-        }
-        let url = server
-            .url
-            .as_deref()
-            .and_then(|url| url.parse::<Uri>().ok());
+    pub(super) fn new(listening: Option<SocketAddr>, server: &Server) -> Option<Self> {
+        let listening = listening.filter(|address| address.ip().is_loopback())?;
+        let url = server.url.as_deref();
+        let url = url.and_then(|url| url.parse::<Uri>().ok());
         let proxy = url.as_ref().and_then(|url| url.host()?.parse().ok());
-        Some(Self(
-            [Some(server.host.clone()), proxy]
-                .into_iter()
-                .flatten()
-                .collect(),
-        ))
+        let named = [Some(server.host.clone()), proxy];
+        Some(Self {
+            usual: listening.to_string(),
+            named: named.into_iter().flatten().collect(),
+        })
     }
 
     /// Whether the request names this server.
     pub(super) fn check(&self, head: &Parts) -> Result<(), Failure> {
-        let named = head.headers.get_all(HOST).into_iter();
-        let mut named = named.map(|value| Authority::try_from(value.as_bytes()).ok());
-        let in_uri = head
-            .uri
-            .authority()
-            .is_none_or(|authority| self.knows(authority));
-        if in_uri && named.all(|authority| authority.is_some_and(|it| self.knows(&it))) {
+        let mut named = head.headers.get_all(HOST).into_iter();
+        let in_uri = head.uri.authority();
+        if in_uri.is_none_or(|it| self.knows(it)) && named.all(|it| self.knows_text(it.as_bytes()))
+        {
             return Ok(());
         }
         Err(Failure::new(
@@ -52,9 +48,13 @@ impl Hosts {
         ))
     }
 
+    fn knows_text(&self, text: &[u8]) -> bool {
+        text == self.usual.as_bytes() || Authority::try_from(text).is_ok_and(|it| self.knows(&it))
+    }
+
     fn knows(&self, authority: &Authority) -> bool {
         let host = authority.host().to_ascii_lowercase().parse::<Host>();
-        host.is_ok_and(|host| host.is_loopback() || self.0.contains(&host))
+        host.is_ok_and(|host| host.is_loopback() || self.named.contains(&host))
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
         let text = br#"{"server": {"url": "https://agents.example.org/sandbox"}}"#;
         let loaded = Config::read("c.json", "/".into(), text.to_vec(), &Environment::empty());
         let config = loaded.unwrap().config;
-        let hosts = Hosts::new("127.0.0.1".parse().ok(), &config.server).unwrap();
+        let hosts = Hosts::new("127.0.0.1:80".parse().ok(), &config.server).unwrap();
         let request = http::Request::builder()
             .header(HOST, host)
             .body(())

@@ -1,7 +1,7 @@
 //! What the routes about sessions, workers and initialisation have in common: a worker, a trace, an
 //! envelope. Each of them is a function from a [`Job`] to a [`Done`].
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, pin::pin, sync::Arc};
 
 use axum::{
     extract::State,
@@ -119,7 +119,11 @@ where
 {
     post(
         async move |State(served): State<Arc<Served>>, asked: Asked| {
-            aside(asked.body.len(), run(operation, &work, served, &asked)).await
+            aside(
+                asked.body.len(),
+                pin!(run(operation, &work, served, &asked)),
+            )
+            .await
         },
     )
 }
