@@ -1,4 +1,9 @@
 //! The log: what the host and its plugins say, on stderr, as text or as JSON, one line each.
+//! [`sink`] is where the lines go.
+
+mod sink;
+
+pub use sink::flush;
 
 use std::{
     io::{self, IsTerminal},
@@ -33,14 +38,18 @@ pub fn start(level: LevelFilter, format: Format) {
         .with_default(libraries)
         .with_target("sandbox", level)
         .with_target("plugin", level);
-    let layer = fmt::layer().with_writer(io::stderr);
+    let layer = fmt::layer().with_writer(sink::Lines);
     let layer = match format {
         Format::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
         Format::Json => layer.json().flatten_event(true).boxed(),
     };
-    let _ = tracing_subscriber::registry()
-        .with(layer.with_filter(filter))
-        .try_init();
+    let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter));
+    if subscriber.try_init().is_ok()
+        && let Err(error) = sink::start()
+    {
+        // A warning needs no thread to be written.
+        tracing::warn!(%error, "the log is written late");
+    }
 }
 
 /// Puts what plugins log into the host's log.

@@ -110,6 +110,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     // Plugins may have left threads of their own behind in calls that never ended.
     runtime.shutdown_timeout(Duration::from_millis(100));
     instance.leave();
+    logging::flush();
     result
 }
 

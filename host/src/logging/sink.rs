@@ -1,0 +1,170 @@
+//! Where the log's lines go on their way to stderr: gathered for a moment, then written together.
+//!
+//! There is a line per call, and a write per line would be the dearest part of a cheap call, with all
+//! threads waiting for one another before it. `tracing-appender` hands each line over a channel and
+//! writes it by itself, which costs as much; here a line is a copy into a buffer. Warnings and errors
+//! take everything before them along at once, so that a process which dies has said why.
+
+use std::{
+    io::{self, Write},
+    sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// How long lines are gathered: not to be noticed by who reads along, and hundreds of lines under load.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// As much as waits for a reader that is too slow. What comes then is dropped and counted: a log that
+/// nobody reads must not stop the server.
+const MOST: usize = 4 * 1024 * 1024;
+
+/// The lines of this process.
+static SINK: LazyLock<Sink> = LazyLock::new(Sink::default);
+
+#[derive(Default)]
+struct Sink {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+    /// Held while writing, so that lines stay in order.
+    output: Mutex<Vec<u8>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    dropped: u64,
+}
+
+/// Makes the writers of single lines.
+pub(super) struct Lines;
+
+/// A line, which its subscriber writes in one piece.
+pub(super) struct Line {
+    urgent: bool,
+}
+
+/// Starts the thread that writes what was gathered.
+pub(super) fn start() -> io::Result<()> {
+    let gather = || {
+        loop {
+            SINK.wait();
+            thread::sleep(GATHER);
+            SINK.flush(&mut io::stderr());
+        }
+    };
+    thread::Builder::new()
+        .name("sandbox-log".to_owned())
+        .spawn(gather)
+        .map(drop)
+}
+
+/// Writes what is waiting.
+pub fn flush() {
+    SINK.flush(&mut io::stderr());
+}
+
+impl Sink {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, line: &[u8]) {
+        let mut waiting = self.lock();
+        let first = waiting.lines.is_empty();
+        if waiting.lines.len() + line.len() > MOST {
+            waiting.dropped += 1;
+            return;
+        }
+        waiting.lines.extend_from_slice(line);
+        drop(waiting);
+        if first {
+            self.arrived.notify_one();
+        }
+    }
+
+    fn wait(&self) {
+        let waiting = self.lock();
+        let _there = self
+            .arrived
+            .wait_while(waiting, |waiting| waiting.lines.is_empty());
+    }
+
+    /// Nothing can be said about an output that takes nothing.
+    fn flush(&self, output: &mut impl Write) {
+        let mut lines = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.clear();
+        let dropped = {
+            let mut waiting = self.lock();
+            std::mem::swap(&mut waiting.lines, &mut lines);
+            std::mem::take(&mut waiting.dropped)
+        };
+        if dropped > 0 {
+            let _ = writeln!(
+                lines,
+                "{dropped} lines of the log were dropped: its reader is too slow"
+            );
+        }
+        let _ = output.write_all(&lines);
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line { urgent: true }
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line {
+        Line {
+            urgent: *metadata.level() <= Level::WARN,
+        }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        SINK.push(line);
+        if self.urgent {
+            flush();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_out_once_and_in_order() {
+        let (sink, mut output) = (Sink::default(), Vec::new());
+        sink.push(b"one\n");
+        sink.push(b"two\n");
+        sink.flush(&mut output);
+        sink.push(b"three\n");
+        sink.flush(&mut output);
+        sink.flush(&mut output);
+        assert_eq!(output, b"one\ntwo\nthree\n");
+    }
+
+    #[test]
+    fn a_log_that_nobody_reads_is_bounded_and_tells_what_it_lost() {
+        let (sink, mut output) = (Sink::default(), Vec::new());
+        let line = [b'x'; 1024];
+        for _ in 0..MOST / line.len() + 3 {
+            sink.push(&line);
+        }
+        sink.flush(&mut output);
+        assert!(output.len() < MOST + 1024);
+        assert!(output.ends_with(b"3 lines of the log were dropped: its reader is too slow\n"));
+    }
+}
