@@ -17,6 +17,7 @@ use crate::{
     failure::{Failure, internal},
     flight::Flight,
     invoke::{answered, invoke},
+    observe::{Observers, numbers::BackendNumbers},
     plugin::{Kind, LoadedPlugin},
 };
 
@@ -65,6 +66,9 @@ pub struct Backend {
     pub called_off: CancellationToken,
     /// How many sessions it has.
     pub sessions: AtomicUsize,
+    /// Its counters.
+    pub numbers: BackendNumbers,
+    observers: Arc<Observers>,
     warm: AtomicBool,
     warmth: Mutex<Warmth>,
     tasks: TaskTracker,
@@ -104,7 +108,12 @@ pub struct Parts {
 
 impl Backend {
     /// A backend that is cold.
-    pub fn new(parts: Parts, called_off: CancellationToken, tasks: TaskTracker) -> Self {
+    pub fn new(
+        parts: Parts,
+        called_off: CancellationToken,
+        tasks: TaskTracker,
+        observers: Arc<Observers>,
+    ) -> Self {
         Self {
             name: parts.name,
             kind: parts.kind,
@@ -115,6 +124,8 @@ impl Backend {
             handle: parts.handle,
             called_off,
             sessions: AtomicUsize::new(0),
+            numbers: BackendNumbers::default(),
+            observers,
             warm: AtomicBool::new(false),
             warmth: Mutex::default(),
             tasks,
@@ -173,9 +184,10 @@ impl Backend {
         }
         let started = Instant::now();
         let result = self.operate(Function::Warmup, self.limits.warmup).await;
+        let took = started.elapsed();
         match &result {
             Ok(()) => {
-                let took_ms = started.elapsed().as_millis();
+                let took_ms = took.as_millis();
                 tracing::info!(backend = &*self.name, took_ms, "backend is warm");
                 self.warm.store(true, Ordering::Release);
             }
@@ -184,6 +196,7 @@ impl Backend {
                 self.lock().last_error = Some(failure.message.clone());
             }
         }
+        self.observers.warmed_up(self, took, &result);
         result
     }
 
@@ -216,7 +229,7 @@ impl Backend {
         if answer.is_success() {
             return Ok(());
         }
-        log_panic(&self.name, &answer);
+        self.panicked(&doing, &answer);
         let mut failure = Failure::of_answer(&answer, ErrorKind::WarmupFailed, &doing);
         // What is missing stays 2004; anything else that stops a warm-up is 2003.
         if failure.code != ErrorKind::Unavailable.code() {
@@ -226,6 +239,16 @@ impl Backend {
             );
         }
         Err(failure)
+    }
+
+    /// Tells of a panic, if the answer to `doing` is one. Its message and place are for the operator;
+    /// the caller learns only that it happened.
+    pub fn panicked(&self, doing: &str, answer: &Answer) {
+        if answer.status() == Status::Panicked {
+            let panic = answer.message();
+            tracing::error!(backend = &*self.name, doing, %panic, "the plugin panicked");
+            self.observers.panicked(self, doing);
+        }
     }
 
     /// After a panic in shared state: cold again, to be warmed up anew after a pause.
@@ -281,12 +304,5 @@ impl Warmth {
             )
             .retry_after(instant - now)),
         }
-    }
-}
-
-/// A panic's message and place are for the operator; the caller learns only that it happened.
-pub fn log_panic(backend: &str, answer: &Answer) {
-    if answer.status() == Status::Panicked {
-        tracing::error!(backend, panic = %answer.message(), "the plugin panicked");
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     backend::{Backend, Limits, Parts},
     catalog::Catalog,
     config::{Diagnostic, Environment, Loaded, Resource, check_against},
+    observe::{Feed, Observers},
     plugin::{LoadError, LoadedPlugin, Loader, SearchPath},
     sandbox::{self, Sandbox},
     sessions::{Bounds, Sessions},
@@ -153,7 +154,8 @@ fn limits(loaded: &Loaded, resource: &Resource) -> Limits {
 /// # Errors
 ///
 /// When two tools have one name.
-pub fn assemble(loaded: Loaded, ready: Vec<Ready>) -> Result<Sandbox, String> {
+pub fn assemble(loaded: Loaded, ready: Vec<Ready>, feed: Arc<Feed>) -> Result<Sandbox, String> {
+    let observers = Arc::new(Observers::new(feed));
     let tasks = TaskTracker::new();
     let called_off = CancellationToken::new();
     let backend = |ready: Ready| {
@@ -161,6 +163,7 @@ pub fn assemble(loaded: Loaded, ready: Vec<Ready>) -> Result<Sandbox, String> {
             ready.parts,
             called_off.child_token(),
             tasks.clone(),
+            Arc::clone(&observers),
         ))
     };
     let backends = ready.into_iter().map(backend).collect();
@@ -172,9 +175,10 @@ pub fn assemble(loaded: Loaded, ready: Vec<Ready>) -> Result<Sandbox, String> {
         grace: server.grace_period,
     };
     let parts = sandbox::Parts {
-        sessions: Sessions::start(bounds, tasks.clone()),
+        sessions: Sessions::start(bounds, tasks.clone(), Arc::clone(&observers)),
         config: loaded.config,
         catalog,
+        observers,
         called_off,
         tasks,
     };

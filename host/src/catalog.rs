@@ -12,6 +12,7 @@ use serde_json::{json, value::RawValue};
 use crate::{
     backend::Backend,
     failure::Failure,
+    observe::numbers::ToolNumbers,
     plugin::{self, Kind},
     schema::Checker,
 };
@@ -32,6 +33,8 @@ pub struct Tool {
     pub stateless: bool,
     /// Checks parameters for a plugin that does not do so itself.
     pub checker: Option<Arc<Checker>>,
+    /// Its counters.
+    pub numbers: ToolNumbers,
     /// What clients read about it.
     pub description: ToolDescription,
 }
@@ -117,6 +120,11 @@ impl Catalog {
         self.backends.values()
     }
 
+    /// All tools, once per name, by name.
+    pub fn tools(&self) -> impl Iterator<Item = &Tool> {
+        self.tools.iter().map(|(_, tool)| tool)
+    }
+
     /// How many tools a list shows.
     pub fn visible(&self) -> usize {
         self.tools.iter().filter(|(_, tool)| !tool.hidden).count()
@@ -159,6 +167,7 @@ fn entry(backend: &Arc<Backend>, tool: &plugin::Tool, index: u32, name: &str) ->
         hidden: tool.hidden || name != tool.name,
         stateless,
         checker: tool.checker.clone(),
+        numbers: ToolNumbers::default(),
         description: ToolDescription {
             name: action.to_owned(),
             full_name: name.to_owned(),

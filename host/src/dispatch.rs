@@ -1,9 +1,6 @@
 //! The one way of a call, whichever front it came through: tool, parameters, backend, session, run.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use sandbox_plugin_api::host::{Answer, Events, Function, Request, Status};
 use sandbox_protocol::ErrorKind;
@@ -11,11 +8,11 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::{
-    backend::log_panic,
     catalog::Tool,
     failure::Failure,
     gate::Pass,
     invoke::{answered, invoke},
+    observe::{Front, Parent, Watch, record::shown},
     plugin::Kind,
     sandbox::{Caller, Sandbox},
     sessions::{Lease, Session, WorkerKey},
@@ -35,6 +32,10 @@ pub struct Call<'a> {
     pub timeout: Option<Duration>,
     /// The trace.
     pub trace: &'a str,
+    /// Where it came in.
+    pub front: Front,
+    /// The caller's span.
+    pub parent: Parent<'a>,
     /// Where progress and output go, if anybody listens.
     pub events: Option<Arc<dyn Events>>,
 }
@@ -53,15 +54,15 @@ pub struct Outcome<'a> {
 
 /// Runs a call. Dropping the future cancels it in the plugin.
 pub async fn dispatch<'a>(sandbox: &'a Sandbox, call: Call<'_>) -> Outcome<'a> {
-    let started = Instant::now();
-    let (mut tool, mut session) = (None, None);
-    let result = run(sandbox, &call, &mut tool, &mut session).await;
+    let mut watch = sandbox.observers.watch(&call);
+    let result = run(sandbox, &call, &mut watch).await;
     let outcome = Outcome {
-        tool,
-        session,
-        elapsed: started.elapsed(),
+        elapsed: watch.ended(&result),
+        tool: watch.tool(),
+        session: watch.take_session(),
         result,
     };
+    drop(watch);
     outcome.log(&call);
     outcome
 }
@@ -69,13 +70,12 @@ pub async fn dispatch<'a>(sandbox: &'a Sandbox, call: Call<'_>) -> Outcome<'a> {
 async fn run<'a>(
     sandbox: &'a Sandbox,
     call: &Call<'_>,
-    found: &mut Option<&'a Tool>,
-    used: &mut Option<Arc<Session>>,
+    watch: &mut Watch<'a, '_>,
 ) -> Result<Answer, Failure> {
     // 1. May there be calls at all, and which tool is meant?
     let pass = sandbox.admit()?;
     let tool = sandbox.catalog.tool(call.action)?;
-    *found = Some(tool);
+    watch.found(tool);
     // 2. Parameters, for plugins that leave their check to the host.
     let params = call.params.map_or("{}", RawValue::get);
     check_params(tool, params)?;
@@ -90,7 +90,7 @@ async fn run<'a>(
             let sessions = &sandbox.sessions;
             Some(
                 sessions
-                    .open_temporary(call.worker, &tool.backend, call.trace)
+                    .open_temporary(&key, &tool.backend, call.trace)
                     .await?,
             )
         }
@@ -102,7 +102,9 @@ async fn run<'a>(
             .and_then(|made| Lease::begin(made.session()))
     });
     let session = lease.as_ref().map(|lease| Arc::clone(lease.session()));
-    used.clone_from(&session);
+    if let Some(session) = &session {
+        watch.runs_in(session);
+    }
     // 5. The tool itself. The lease stays with the operation until the plugin is done with it.
     run_tool(tool, call, params, session.as_deref(), (lease, pass)).await
 }
@@ -152,7 +154,7 @@ async fn run_tool(
 /// A panic spoils what the tool may have left half done: its session, or else the backend.
 fn panicked(tool: &Tool, session: Option<&Session>, answer: &Answer) -> Failure {
     let backend = &tool.backend;
-    log_panic(&backend.name, answer);
+    backend.panicked(&tool.name, answer);
     let lost = if let Some(session) = session.filter(|session| session.handle().is_some()) {
         session.poison();
         "its session is lost; create it again"
@@ -222,11 +224,6 @@ impl Outcome<'_> {
     }
 }
 
-/// As much of a name that is no tool's as a log has room for.
-fn shown(action: &str) -> &str {
-    &action[..action.floor_char_boundary(80)]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,11 +236,5 @@ mod tests {
         for wrong in [&b"{"[..], b"{} {}", b"NaN", b"\"\xff\"", b"nothing"] {
             assert!(!is_json(wrong), "{}", String::from_utf8_lossy(wrong));
         }
-    }
-
-    #[test]
-    fn a_log_has_no_room_for_long_names() {
-        assert_eq!(shown("vm:click"), "vm:click");
-        assert_eq!(shown(&"\u{4e16}".repeat(1000)).len(), 78);
     }
 }

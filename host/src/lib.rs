@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`cli`] starts everything, [`boot`] loads the plugins of a [`config`],
 //! [`http`] is the front, [`dispatch`] the one way of a call through [`catalog`], [`backend`] and
-//! [`sessions`] to a [`plugin`]. [`instance`] cleans up after servers that were killed.
+//! [`sessions`] to a [`plugin`]; [`observe`] tells of it to whoever watches. [`instance`] cleans up after servers that were killed.
 
 pub mod backend;
 pub mod boot;
@@ -17,6 +17,7 @@ pub mod http;
 pub mod instance;
 pub mod invoke;
 pub mod logging;
+pub mod observe;
 pub mod plugin;
 pub mod sandbox;
 pub mod schema;

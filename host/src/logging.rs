@@ -7,7 +7,10 @@ pub use sink::flush;
 
 use std::{
     io::{self, IsTerminal},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use sandbox_plugin_api::host::{LogEntry, LogSink};
@@ -15,6 +18,8 @@ use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
+
+use crate::observe::Feed;
 
 /// The form of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -29,8 +34,8 @@ pub enum Format {
 /// The most verbose level that is written, as the ABI numbers it; read by plugins at every record.
 static LEVEL: AtomicU32 = AtomicU32::new(3);
 
-/// Starts the log. A program that has one already (a test) keeps it.
-pub fn start(level: LevelFilter, format: Format) {
+/// Starts the log, whose tail goes to `feed` too. A program that has one already (a test) keeps it.
+pub fn start(level: LevelFilter, format: Format, feed: &Arc<Feed>) {
     LEVEL.store(severity(level), Ordering::Relaxed);
     // Below debug the libraries would bury what this server and its plugins say.
     let libraries = level.min(LevelFilter::INFO);
@@ -43,7 +48,8 @@ pub fn start(level: LevelFilter, format: Format) {
         Format::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
         Format::Json => layer.json().flatten_event(true).boxed(),
     };
-    let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter));
+    let layer = layer.and_then(feed.log_layer()).with_filter(filter);
+    let subscriber = tracing_subscriber::registry().with(layer);
     if subscriber.try_init().is_ok()
         && let Err(error) = sink::start()
     {

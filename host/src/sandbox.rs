@@ -19,6 +19,7 @@ use crate::{
     config::Config,
     failure::Failure,
     gate::{Gate, Pass},
+    observe::Observers,
     sessions::Sessions,
 };
 
@@ -49,6 +50,8 @@ pub struct Sandbox {
     pub catalog: Catalog,
     /// All sessions.
     pub sessions: Arc<Sessions>,
+    /// All who watch.
+    pub observers: Arc<Observers>,
     /// Asks the command to stop the server.
     pub stop_asked: CancellationToken,
     /// Calls off everything that runs.
@@ -66,6 +69,8 @@ pub struct Parts {
     pub catalog: Catalog,
     /// See [`Sandbox::sessions`].
     pub sessions: Arc<Sessions>,
+    /// See [`Sandbox::observers`].
+    pub observers: Arc<Observers>,
     /// See [`Sandbox::called_off`].
     pub called_off: CancellationToken,
     /// Counts what runs in the background.
@@ -83,6 +88,7 @@ impl Sandbox {
             config: parts.config,
             catalog: parts.catalog,
             sessions: parts.sessions,
+            observers: parts.observers,
             stop_asked: CancellationToken::new(),
             called_off: parts.called_off,
             state: AtomicU8::new(STARTING),
@@ -127,6 +133,11 @@ impl Sandbox {
             .iter()
             .filter_map(|name| self.catalog.backend(name).ok());
         join_all(backends.map(Backend::warm_up)).await;
+    }
+
+    /// How many calls, and requests that make or end sessions, are under way.
+    pub fn under_way(&self) -> usize {
+        self.calls.inside()
     }
 
     /// From now on nothing new is let in.

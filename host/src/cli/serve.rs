@@ -22,6 +22,7 @@ use crate::{
     http,
     instance::Instance,
     logging::{self, Format, PluginLog},
+    observe::Feed,
     sandbox::Sandbox,
 };
 
@@ -81,10 +82,12 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     let instance = Instance::enter().context("preparing the server's own directory")?;
+    let feed = Arc::new(Feed::default());
     logging::start(
         args.log_level
             .unwrap_or_else(|| level(loaded.config.server.log_level)),
         args.log_format,
+        &feed,
     );
     let threads = u32::try_from(loaded.config.server.plugin_threads).unwrap_or(u32::MAX);
     let booted = boot::load(
@@ -106,7 +109,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         .enable_all()
         .thread_name("sandbox")
         .build()?;
-    let result = runtime.block_on(serve(loaded, booted.ready, started));
+    let result = runtime.block_on(serve(loaded, booted.ready, feed, started));
     // Plugins may have left threads of their own behind in calls that never ended.
     runtime.shutdown_timeout(Duration::from_millis(100));
     instance.leave();
@@ -117,6 +120,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 async fn serve(
     loaded: Loaded,
     ready: Vec<boot::Ready>,
+    feed: Arc<Feed>,
     started: Instant,
 ) -> anyhow::Result<ExitCode> {
     let listener = listen(&loaded).await?;
@@ -126,7 +130,7 @@ async fn serve(
         loaded.config.server.grace_period,
     );
     let directory = loaded.document.directory().to_owned();
-    let sandbox = boot::assemble(loaded, ready).map_err(anyhow::Error::msg)?;
+    let sandbox = boot::assemble(loaded, ready, feed).map_err(anyhow::Error::msg)?;
     let sandbox = Arc::new(sandbox);
     let closing = CancellationToken::new();
     let options = http::Options {

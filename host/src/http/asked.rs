@@ -20,13 +20,14 @@ use super::{
     body,
     front::Served,
 };
-use crate::{failure::Failure, sandbox::Caller};
+use crate::{failure::Failure, observe::Parent, sandbox::Caller};
 
 /// The header with the worker's name, for bodies without one.
 const X_WORKER_ID: &str = "x-worker-id";
 
-/// The header of W3C trace context.
+/// The headers of W3C trace context.
 const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
 
 /// Who asks, and from where.
 #[derive(Clone, Debug)]
@@ -77,6 +78,14 @@ impl Asked {
     /// The trace of the request, given what its body says.
     pub(super) fn trace<'a>(&'a self, given: Option<Cow<'a, str>>) -> TraceId<'a> {
         TraceId::choose(header(&self.headers, TRACEPARENT), given)
+    }
+
+    /// The caller's span.
+    pub(super) fn parent(&self) -> Parent<'_> {
+        Parent {
+            traceparent: header(&self.headers, TRACEPARENT),
+            tracestate: header(&self.headers, TRACESTATE),
+        }
     }
 
     /// The worker, given what the body says.

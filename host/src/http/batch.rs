@@ -20,6 +20,7 @@ use crate::{
     config::Limits,
     dispatch::{Call, dispatch},
     failure::Failure,
+    observe::Front,
 };
 
 /// `POST /api/v1/execute/batch`.
@@ -128,6 +129,8 @@ impl Runner<'_> {
             params: action.params,
             timeout: action.timeout.map(Seconds::duration),
             trace: self.trace,
+            front: Front::Batch,
+            parent: self.asked.parent(),
             events: None,
         };
         let outcome = dispatch(&self.served.sandbox, call).await;

@@ -11,7 +11,10 @@ use super::{
     asked::{Asked, bad},
     front::Served,
 };
-use crate::dispatch::{Call, dispatch};
+use crate::{
+    dispatch::{Call, dispatch},
+    observe::Front,
+};
 
 /// `POST /api/v1/execute`.
 pub(super) async fn execute(State(served): State<Arc<Served>>, asked: Asked) -> Response {
@@ -35,6 +38,8 @@ async fn run(served: &Served, asked: &Asked) -> Response {
         params: request.params,
         timeout: request.timeout.map(Seconds::duration),
         trace: trace.as_str(),
+        front: Front::Http,
+        parent: asked.parent(),
         events: None,
     };
     let outcome = dispatch(&served.sandbox, call).await;

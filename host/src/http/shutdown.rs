@@ -15,7 +15,10 @@ use super::{
     asked::{Asked, Visitor, bad},
     front::Served,
 };
-use crate::failure::{Failure, internal};
+use crate::{
+    failure::{Failure, internal},
+    observe::Admin,
+};
 
 /// What proxies add: a request with one of these comes from farther away than its connection.
 const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
@@ -29,7 +32,19 @@ pub(super) async fn shut_down(State(served): State<Arc<Served>>, asked: Asked) -
 }
 
 async fn stop(served: &Served, asked: &Asked) -> Result<ShutdownStarted, Failure> {
-    check_permitted(served, &asked.visitor, &asked.headers)?;
+    let admin = Admin {
+        action: "server:shutdown",
+        key: asked.visitor.caller.owner(),
+        target: "".into(),
+        error: None,
+    };
+    let observers = &served.sandbox.observers;
+    check_permitted(served, &asked.visitor, &asked.headers).inspect_err(|failure| {
+        observers.admin(&Admin {
+            error: Some(&failure.message),
+            ..admin.clone()
+        });
+    })?;
     let request: Shutdown = parse_or_default(&asked.body).map_err(|error| bad(&error))?;
     let grace = if request.force {
         Duration::ZERO
@@ -41,6 +56,7 @@ async fn stop(served: &Served, asked: &Asked) -> Result<ShutdownStarted, Failure
         key = asked.visitor.caller.owner(),
         "asked to stop"
     );
+    observers.admin(&admin);
     served.sandbox.drain();
     let sandbox = Arc::clone(&served.sandbox);
     // A task of its own: it goes on when the client does not wait for the answer. The command ends

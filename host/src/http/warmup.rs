@@ -16,17 +16,21 @@ use super::{
     batch::check_count,
     front::Served,
 };
-use crate::{failure::Failure, sandbox::Sandbox};
+use crate::{
+    failure::Failure,
+    observe::Admin,
+    sandbox::{Caller, Sandbox},
+};
 
 /// `POST /api/v1/warmup`.
 pub(super) async fn warm_up(State(served): State<Arc<Served>>, asked: Asked) -> Response {
-    match warm(&served.sandbox, &asked.body).await {
+    match warm(&served.sandbox, &asked.visitor.caller, &asked.body).await {
         Ok(outcome) => bare(StatusCode::OK, &outcome),
         Err(failure) => asked.refused(&failure),
     }
 }
 
-async fn warm(sandbox: &Sandbox, body: &[u8]) -> Result<WarmupOutcome, Failure> {
+async fn warm(sandbox: &Sandbox, caller: &Caller, body: &[u8]) -> Result<WarmupOutcome, Failure> {
     let asked: Warmup = parse_or_default(body).map_err(|error| bad(&error))?;
     let _pass = sandbox.admit()?;
     let all = || {
@@ -49,6 +53,12 @@ async fn warm(sandbox: &Sandbox, body: &[u8]) -> Result<WarmupOutcome, Failure> 
         .iter()
         .filter_map(|(name, end)| Some((name.clone(), end.as_ref().err()?.message.clone())))
         .collect();
+    sandbox.observers.admin(&Admin {
+        action: "warmup",
+        key: caller.owner(),
+        target: names.join(" ").into(),
+        error: errors.values().next().map(String::as_str),
+    });
     Ok(WarmupOutcome {
         status: if errors.is_empty() {
             WarmupVerdict::Success

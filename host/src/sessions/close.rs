@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Session, Sessions, Slot, WorkerKey};
 use crate::{
-    backend::{Backend, log_panic},
+    backend::Backend,
     failure::Failure,
     flight::Flight,
     invoke::{answered, invoke},
+    observe::Why,
 };
 
 /// How long calls that were called off may take to leave. A plugin that ignores its cancellation
@@ -30,6 +31,7 @@ impl Sessions {
         key: &WorkerKey<'_>,
         session: &Arc<Session>,
         grace: Duration,
+        why: Why,
     ) -> Flight<()> {
         let mine = Arc::clone(session);
         self.map
@@ -42,7 +44,7 @@ impl Sessions {
                         Arc::clone(&mine),
                     );
                     let flight = Flight::start(&self.tasks, async move {
-                        end(&session, grace).await;
+                        sessions.end(&session, grace, why).await;
                         sessions.map.clear(&key, &session.backend.name);
                     });
                     (Some(Slot::Closing(flight.clone())), flight)
@@ -57,8 +59,9 @@ impl Sessions {
     pub(super) fn close_temporary(self: &Arc<Self>, session: &Arc<Session>) {
         let session = Arc::clone(session);
         session.gate.close();
+        let sessions = Arc::clone(self);
         self.tasks
-            .spawn(async move { end(&session, Duration::ZERO).await });
+            .spawn(async move { sessions.end(&session, Duration::ZERO, Why::CallOver).await });
     }
 
     /// Ends the worker's session of this type, letting calls end for the grace time.
@@ -79,7 +82,9 @@ impl Sessions {
                     flight.wait().await;
                 }
                 Some(Slot::Active(session)) => {
-                    self.close(key, &session, self.bounds.grace).wait().await;
+                    self.close(key, &session, self.bounds.grace, Why::Destroyed)
+                        .wait()
+                        .await;
                     return Ok(session);
                 }
             }
@@ -91,21 +96,24 @@ impl Sessions {
         let key = key.clone().into_owned();
         let types = self.map.types(&key).into_iter();
         let slots = types.map(|name| (key.clone(), name)).collect();
-        self.end_slots(slots, self.bounds.grace).await
+        self.end_slots(slots, self.bounds.grace, Why::Destroyed)
+            .await
     }
 
     /// Ends every session there is; says how many.
     pub async fn close_all(self: &Arc<Self>, grace: Duration) -> usize {
-        self.end_slots(self.map.all(), grace).await
+        self.end_slots(self.map.all(), grace, Why::Stopping).await
     }
 
     async fn end_slots(
         self: &Arc<Self>,
         slots: Vec<(WorkerKey<'static>, Arc<str>)>,
         grace: Duration,
+        why: Why,
     ) -> usize {
         let slots = slots.into_iter();
-        let ending = slots.map(|(key, name)| Arc::clone(self).end_slot(key, name, grace).boxed());
+        let ending =
+            slots.map(|(key, name)| Arc::clone(self).end_slot(key, name, grace, why).boxed());
         let ended = stream::iter(ending.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
         ended
             .filter(|ended| std::future::ready(*ended))
@@ -119,6 +127,7 @@ impl Sessions {
         key: WorkerKey<'static>,
         name: Arc<str>,
         grace: Duration,
+        why: Why,
     ) -> bool {
         let session = match self.map.find(&key, &name) {
             None => return false,
@@ -132,26 +141,27 @@ impl Sessions {
                 _ => return false,
             },
         };
-        self.close(&key, &session, grace).wait().await;
+        self.close(&key, &session, grace, why).wait().await;
         true
     }
-}
 
-/// Waits for the calls inside, calls off what is left, and cleans up.
-async fn end(session: &Arc<Session>, grace: Duration) {
-    if !grace.is_zero() {
-        let _ = timeout(grace, session.gate.emptied()).await;
-    }
-    session.called_off.cancel();
-    if timeout(LEAVE, session.gate.emptied()).await.is_err() {
-        tracing::warn!(
-            session = &*session.id,
-            calls = session.gate.inside(),
-            "calls ignore their cancellation; the session is cleaned up under them"
-        );
-    }
-    if let Some(handle) = session.handle() {
-        cleanup(&session.backend, &session.worker, &session.id, handle).await;
+    /// Waits for the calls inside, calls off what is left, and cleans up.
+    async fn end(&self, session: &Arc<Session>, grace: Duration, why: Why) {
+        if !grace.is_zero() {
+            let _ = timeout(grace, session.gate.emptied()).await;
+        }
+        session.called_off.cancel();
+        if timeout(LEAVE, session.gate.emptied()).await.is_err() {
+            tracing::warn!(
+                session = &*session.id,
+                calls = session.gate.inside(),
+                "calls ignore their cancellation; the session is cleaned up under them"
+            );
+        }
+        if let Some(handle) = session.handle() {
+            cleanup(&session.backend, &session.worker, &session.id, handle).await;
+        }
+        self.observers.session_closed(session, why);
     }
 }
 
@@ -178,7 +188,7 @@ pub(super) async fn cleanup(
     let failure = match result {
         Ok(answer) if answer.is_success() => return,
         Ok(answer) => {
-            log_panic(&backend.name, &answer);
+            backend.panicked("cleaning up", &answer);
             Failure::of_answer(&answer, ErrorKind::BackendFailed, "cleaning up")
         }
         Err(failure) => failure,

@@ -10,6 +10,7 @@ use std::{
 use tokio::{sync::Notify, sync::Semaphore, time::sleep_until};
 
 use super::{Session, Sessions, WorkerKey};
+use crate::observe::Why;
 
 /// How many expired sessions end at the same time: enough to be done in time when thousands expire
 /// together, few enough to leave the processors to calls.
@@ -97,7 +98,7 @@ impl Sessions {
             return;
         };
         tracing::debug!(session = &*session.id, "session expired");
-        let closed = self.close(&due.key, &session, Duration::ZERO);
+        let closed = self.close(&due.key, &session, Duration::ZERO, Why::Expired);
         tokio::spawn(async move {
             closed.wait().await;
             drop(permit);

@@ -21,6 +21,11 @@ impl<'a> WorkerKey<'a> {
         }
     }
 
+    /// The name of the key whose worker it is.
+    pub fn owner(&self) -> Option<&str> {
+        self.0.split_once('\0').map(|(_, owner)| owner)
+    }
+
     /// A key that owns its text.
     pub fn into_owned(self) -> WorkerKey<'static> {
         WorkerKey(Cow::Owned(self.0.into_owned()))

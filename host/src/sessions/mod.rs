@@ -24,7 +24,7 @@ pub use map::{Slot, WorkerKey};
 pub use open::{Opened, Wanted};
 pub use session::{Lease, Session};
 
-use crate::{backend::Backend, failure::Failure};
+use crate::{backend::Backend, failure::Failure, observe::Observers};
 use expiry::Expiry;
 use map::Map;
 
@@ -47,11 +47,12 @@ pub struct Sessions {
     count: AtomicUsize,
     expiry: Expiry,
     tasks: TaskTracker,
+    observers: Arc<Observers>,
 }
 
 impl Sessions {
     /// No sessions yet; starts the task that ends them in time.
-    pub fn start(bounds: Bounds, tasks: TaskTracker) -> Arc<Self> {
+    pub fn start(bounds: Bounds, tasks: TaskTracker, observers: Arc<Observers>) -> Arc<Self> {
         let sessions = Arc::new(Self {
             map: Map::default(),
             clock: Clock::start(),
@@ -59,6 +60,7 @@ impl Sessions {
             count: AtomicUsize::new(0),
             expiry: Expiry::default(),
             tasks,
+            observers,
         });
         expiry::spawn(&sessions);
         sessions

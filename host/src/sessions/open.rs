@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sandbox_plugin_api::host::{Answer, Function, Pending, Request, SessionHandle};
@@ -11,10 +11,11 @@ use serde_json::{Map, Value};
 
 use super::{Place, Session, Sessions, Slot, WorkerKey, close::cleanup, session::Parts};
 use crate::{
-    backend::{Backend, log_panic},
+    backend::Backend,
     failure::{Failure, internal},
     flight::Flight,
     invoke::{answered, invoke},
+    observe::Why,
     plugin::Kind,
 };
 
@@ -74,9 +75,15 @@ impl Sessions {
                     });
                 }
                 // Asking for a session is the way out of a poisoned one.
-                Found::Poisoned(session) => self.close(key, &session, Duration::ZERO).wait().await,
-                Found::Leaving(flight) => flight.wait().await,
-            };
+                Found::Poisoned(session) => {
+                    self.close(key, &session, Duration::ZERO, Why::Poisoned)
+                        .wait()
+                        .await;
+                }
+                Found::Leaving(flight) => {
+                    flight.wait().await;
+                }
+            }
         }
     }
 
@@ -117,9 +124,7 @@ impl Sessions {
         let (sessions, key, wanted) = (Arc::clone(self), key.clone().into_owned(), wanted.clone());
         Flight::start(&self.tasks, async move {
             let backend = Arc::clone(&place.backend);
-            let made = sessions
-                .make(key.worker(), place, &wanted, number, false)
-                .await;
+            let made = sessions.make(&key, place, &wanted, number, false).await;
             match &made {
                 Ok(session) => {
                     let mine = |slot: &Slot| matches!(slot, Slot::Creating(_));
@@ -146,7 +151,7 @@ impl Sessions {
     /// As for [`open`](Self::open).
     pub async fn open_temporary(
         self: &Arc<Self>,
-        worker: &str,
+        key: &WorkerKey<'_>,
         backend: &Arc<Backend>,
         trace: &str,
     ) -> Result<Temporary, Failure> {
@@ -155,10 +160,10 @@ impl Sessions {
             trace: trace.to_owned(),
             ..Wanted::default()
         };
-        let (sessions, worker) = (Arc::clone(self), worker.to_owned());
+        let (sessions, key) = (Arc::clone(self), key.clone().into_owned());
         // A task of its own: if the caller goes away, what it made is dropped, and so ended.
         let task = self.tasks.spawn(async move {
-            let session = sessions.make(&worker, place, &wanted, 1, true).await?;
+            let session = sessions.make(&key, place, &wanted, 1, true).await?;
             Ok(Temporary { sessions, session })
         });
         task.await.unwrap_or_else(|_| Err(internal()))
@@ -194,16 +199,39 @@ impl Sessions {
         Ok(place)
     }
 
-    /// Runs `initialize` where there is one.
+    /// Makes a session, and tells of it.
     async fn make(
         self: &Arc<Self>,
-        worker: &str,
+        key: &WorkerKey<'_>,
         place: Place,
         wanted: &Wanted,
         number: u32,
         temporary: bool,
     ) -> Result<Arc<Session>, Failure> {
-        let backend = &Arc::clone(&place.backend);
+        let started = Instant::now();
+        let backend = Arc::clone(&place.backend);
+        let made = self
+            .make_unseen(key, place, wanted, number, temporary)
+            .await;
+        match &made {
+            Ok(session) => self.observers.session_opened(session, started.elapsed()),
+            Err(failure) => self
+                .observers
+                .session_failed(&backend, key.worker(), failure),
+        }
+        made
+    }
+
+    /// Runs `initialize` where there is one.
+    async fn make_unseen(
+        self: &Arc<Self>,
+        key: &WorkerKey<'_>,
+        place: Place,
+        wanted: &Wanted,
+        number: u32,
+        temporary: bool,
+    ) -> Result<Arc<Session>, Failure> {
+        let (backend, worker) = (&Arc::clone(&place.backend), key.worker());
         backend.warm_up().await?;
         let name = SessionName::new(&backend.name, worker, number, wanted.custom_name.as_deref());
         let id = name.id(random()?);
@@ -218,6 +246,7 @@ impl Sessions {
             name: name.as_str().into(),
             id: id.into(),
             worker: worker.into(),
+            owner: key.owner().map(Into::into),
             backend: Arc::clone(backend),
             config: if handle.is_none() {
                 config.into()
@@ -263,7 +292,7 @@ async fn initialize(
     };
     let mut answer = answered(end, &doing, limit)?;
     if !answer.is_success() {
-        log_panic(&backend.name, &answer);
+        backend.panicked(&doing, &answer);
         return Err(Failure::of_answer(
             &answer,
             ErrorKind::SessionCreationFailed,

@@ -23,6 +23,8 @@ pub struct Session {
     pub id: Box<str>,
     /// The worker.
     pub worker: Box<str>,
+    /// The name of the key whose worker it is.
+    pub owner: Option<Box<str>>,
     /// The backend.
     pub backend: Arc<Backend>,
     /// The configuration of a session without a handle, of a shared backend; else empty.
@@ -54,6 +56,8 @@ pub struct Parts {
     pub id: Box<str>,
     /// See [`Session::worker`].
     pub worker: Box<str>,
+    /// See [`Session::owner`].
+    pub owner: Option<Box<str>>,
     /// See [`Session::backend`].
     pub backend: Arc<Backend>,
     /// See [`Session::config`].
@@ -78,6 +82,7 @@ impl Session {
             name: parts.name,
             id: parts.id,
             worker: parts.worker,
+            owner: parts.owner,
             called_off: parts.backend.called_off.child_token(),
             backend: parts.backend,
             config: parts.config,

@@ -12,6 +12,7 @@ use sandbox::{
     dispatch::{Call, dispatch},
     failure::Failure,
     logging::PluginLog,
+    observe::Front,
     sandbox::{Caller, Sandbox},
     sessions::{Opened, Wanted, WorkerKey},
 };
@@ -55,7 +56,7 @@ impl Engine {
         let loaded = Config::read("test.json", base, config.into_bytes(), &environment).unwrap();
         let booted = boot::load(&loaded, &environment, table(Box::new(PluginLog), 2), false);
         assert!(booted.diagnostics.is_empty(), "{:?}", booted.diagnostics);
-        let sandbox = boot::assemble(loaded, booted.ready).unwrap();
+        let sandbox = boot::assemble(loaded, booted.ready, Default::default()).unwrap();
         Self {
             sandbox: Arc::new(sandbox),
             directory,
@@ -89,6 +90,8 @@ impl Engine {
             params: Some(&params),
             timeout,
             trace: "trace",
+            front: Front::Http,
+            parent: Default::default(),
             events: None,
         };
         match dispatch(&self.sandbox, call).await.result {

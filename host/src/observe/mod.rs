@@ -1,0 +1,105 @@
+//! What the server lets be seen: every call, session, warm-up, panic and admin action, told once, to all who watch.
+//!
+//! The layers that do the work know only [`Observers`] and its hooks. Behind them stand the counters
+//! ([`numbers`], read by `/metrics`) and the [`feed`] (running and recent calls, the log's tail, live
+//! events: read by the console).
+//!
+//! In reading order: [`record`] is what is told, [`watch`] follows one call from start to end whatever
+//! ends it, [`numbers`] counts, [`feed`] remembers the latest and tells whoever listens.
+//!
+//! Owns no lock that two calls on different threads would meet at: counters and rings are split by thread.
+
+pub mod feed;
+pub mod numbers;
+pub mod record;
+mod sharded;
+pub mod watch;
+
+use std::{sync::Arc, time::Duration};
+
+pub use feed::Feed;
+pub use record::{Admin, CallRecord, End, Front, Parent, Why};
+pub use watch::Watch;
+
+use crate::{
+    backend::Backend,
+    dispatch::Call,
+    failure::Failure,
+    observe::{
+        feed::{BackendChange, Event, SessionChange},
+        numbers::ToolNumbers,
+    },
+    sessions::Session,
+};
+
+/// All who watch. One per server, shared by everything that has something to tell.
+#[derive(Default)]
+pub struct Observers {
+    /// Running and recent calls, the log's tail, and live events.
+    pub feed: Arc<Feed>,
+    /// Calls whose name was no tool's.
+    pub unknown: ToolNumbers,
+}
+
+impl Observers {
+    /// Observers that tell this feed.
+    pub fn new(feed: Arc<Feed>) -> Self {
+        Self {
+            feed,
+            unknown: ToolNumbers::default(),
+        }
+    }
+
+    /// A call begins. What is returned tells its end, even when it is dropped before there is one.
+    pub fn watch<'a, 'c>(&'a self, call: &'c Call<'c>) -> Watch<'a, 'c> {
+        Watch::begin(self, call)
+    }
+
+    /// A call has ended: told by its [`Watch`] alone.
+    fn call_ended(&self, record: &CallRecord<'_>) {
+        let numbers = record.tool.map_or(&self.unknown, |tool| &tool.numbers);
+        numbers.ended(record.end.code(), record.elapsed);
+    }
+
+    /// A session was made.
+    pub fn session_opened(&self, session: &Session, took: Duration) {
+        session.backend.numbers.session_opened(took);
+        self.feed
+            .tell(|| Event::Session(SessionChange::opened(session, took)));
+    }
+
+    /// A session could not be made.
+    pub fn session_failed(&self, backend: &Backend, worker: &str, failure: &Failure) {
+        backend.numbers.session_failed();
+        self.feed
+            .tell(|| Event::Session(SessionChange::failed(backend, worker, failure)));
+    }
+
+    /// A session is gone.
+    pub fn session_closed(&self, session: &Session, why: Why) {
+        session.backend.numbers.session_closed(why);
+        self.feed
+            .tell(|| Event::Session(SessionChange::closed(session, why)));
+    }
+
+    /// A warm-up has ended.
+    pub fn warmed_up(&self, backend: &Backend, took: Duration, result: &Result<(), Failure>) {
+        backend.numbers.warmed_up(took, result.is_ok());
+        self.feed.tell(|| {
+            let error = result.as_ref().err().map(|failure| &*failure.message);
+            Event::Backend(BackendChange::warmed(backend, took, error))
+        });
+    }
+
+    /// A plugin panicked while it did `doing`: a tool, or a function of its life.
+    pub fn panicked(&self, backend: &Backend, doing: &str) {
+        backend.numbers.panicked();
+        self.feed
+            .tell(|| Event::Backend(BackendChange::panicked(backend, doing)));
+    }
+
+    /// Somebody did what only operators do.
+    pub fn admin(&self, action: &Admin<'_>) {
+        self.feed.tell(|| Event::Admin(action.into()));
+    }
+}

@@ -1,0 +1,117 @@
+//! One call, from its start to its end, whatever ends it.
+
+use std::{
+    borrow::Cow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sandbox_plugin_api::host::Answer;
+
+use super::{
+    Observers,
+    feed::Place,
+    record::{CallRecord, End},
+};
+use crate::{catalog::Tool, dispatch::Call, failure::Failure, sessions::Session};
+
+/// A call under way. Dropped without [`ended`](Self::ended), it tells that its caller went away.
+pub struct Watch<'a, 'c> {
+    observers: &'a Observers,
+    call: &'c Call<'c>,
+    started: Instant,
+    place: Place,
+    over: bool,
+    tool: Option<&'a Tool>,
+    session: Option<Arc<Session>>,
+}
+
+impl<'a, 'c> Watch<'a, 'c> {
+    pub(super) fn begin(observers: &'a Observers, call: &'c Call<'c>) -> Self {
+        let started = Instant::now();
+        Self {
+            observers,
+            call,
+            started,
+            place: observers.feed.call_started(call, started),
+            over: false,
+            tool: None,
+            session: None,
+        }
+    }
+
+    /// The call's name means this tool.
+    pub fn found(&mut self, tool: &'a Tool) {
+        tool.numbers.started();
+        self.observers.feed.call_is_of(&self.place, tool);
+        self.tool = Some(tool);
+    }
+
+    /// The call runs in this session.
+    pub fn runs_in(&mut self, session: &Arc<Session>) {
+        self.session = Some(Arc::clone(session));
+    }
+
+    /// The tool, when the name meant one.
+    pub const fn tool(&self) -> Option<&'a Tool> {
+        self.tool
+    }
+
+    /// The session, to be taken when all is over.
+    pub fn take_session(&mut self) -> Option<Arc<Session>> {
+        self.session.take()
+    }
+
+    /// The call has ended; says how long it took.
+    pub fn ended(&mut self, result: &Result<Answer, Failure>) -> Duration {
+        let elapsed = self.started.elapsed();
+        let end = match result {
+            Ok(answer) => End::Answered {
+                code: answer.code(),
+                message: match answer.code() {
+                    0 => Cow::Borrowed(""),
+                    _ => answer.message(),
+                },
+                bytes: answer.data().len(),
+            },
+            Err(failure) => End::Answered {
+                code: failure.code.0,
+                message: Cow::Borrowed(&failure.message),
+                bytes: 0,
+            },
+        };
+        self.tell(elapsed, end);
+        elapsed
+    }
+
+    fn tell(&mut self, elapsed: Duration, end: End<'_>) {
+        self.over = true;
+        let call = self.call;
+        if self.tool.is_none() {
+            self.observers.unknown.started();
+        }
+        let record = CallRecord {
+            id: self.place.id(),
+            trace: call.trace,
+            front: call.front,
+            key: call.caller.owner(),
+            worker: call.worker,
+            action: call.action,
+            tool: self.tool,
+            session: self.session.as_deref(),
+            params: call.params,
+            elapsed,
+            end,
+        };
+        self.observers.feed.call_ended(&self.place, &record);
+        self.observers.call_ended(&record);
+    }
+}
+
+impl Drop for Watch<'_, '_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.tell(self.started.elapsed(), End::Abandoned);
+        }
+    }
+}
