@@ -211,12 +211,14 @@ impl Backend {
             ..Request::default()
         };
         let pending = self.handle.start(function, &request, None, None);
-        let called_off = match function {
-            Function::Warmup => self.called_off.clone(),
-            _ => CancellationToken::new(),
+        let called_off = async {
+            match function {
+                Function::Warmup => self.called_off.cancelled().await,
+                _ => std::future::pending().await,
+            }
         };
         // An operation that ignores its cancellation is left to itself: it cannot be made to stop.
-        let end = invoke(pending, limit, &called_off)
+        let end = invoke(pending, limit, called_off)
             .await
             .unwrap_or_else(|(end, _)| end);
         let answer = answered(end, &doing, limit).map_err(|mut failure| {

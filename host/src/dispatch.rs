@@ -128,7 +128,12 @@ async fn run_tool(
         timeout: Some(timeout),
         session: session.and_then(Session::handle),
     };
-    let called_off = session.map_or(&backend.called_off, |session| &session.called_off);
+    let called_off = async {
+        match session {
+            Some(session) => session.called_off().await,
+            None => backend.called_off.cancelled().await,
+        }
+    };
     let events = call.events.clone();
     let pending = backend
         .handle

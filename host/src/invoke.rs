@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
+use crate::failure::Failure;
 use sandbox_plugin_api::host::{Answer, Pending, Status};
 use sandbox_protocol::ErrorKind;
-use tokio_util::sync::CancellationToken;
-
-use crate::failure::Failure;
 
 /// How long a cancelled operation may take to end before its caller is answered without it.
 ///
@@ -25,14 +23,14 @@ pub enum End {
     CalledOff,
 }
 
-/// Waits for `pending`. Dropping the returned future cancels the operation.
+/// Waits for `pending`, until `called_off` ends. Dropping the returned future cancels the operation.
 ///
 /// An operation that outlives its cancellation comes back in `Err` beside what ended the wait: its
 /// caller decides what becomes of it.
 pub async fn invoke(
     mut pending: Pending,
     timeout: Duration,
-    called_off: &CancellationToken,
+    called_off: impl Future<Output = ()>,
 ) -> Result<End, (End, Pending)> {
     // What completed inline needs neither timer nor registration.
     if let Some(answer) = pending.try_take() {
@@ -42,7 +40,7 @@ pub async fn invoke(
         biased;
         answer = &mut pending => return Ok(End::Answered(answer)),
         () = tokio::time::sleep(timeout) => End::TimedOut,
-        () = called_off.cancelled() => End::CalledOff,
+        () = called_off => End::CalledOff,
     };
     pending.cancel();
     match tokio::time::timeout(CANCEL_GRACE, &mut pending).await {

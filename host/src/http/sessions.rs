@@ -59,7 +59,7 @@ pub(super) fn created(opened: &Opened) -> Done<SessionCreated> {
     let data = SessionCreated {
         status,
         session_id: session.id.to_string(),
-        session_name: session.name.to_string(),
+        session_name: session.name().to_owned(),
         resource_type: session.backend.name.to_string(),
         session_status: session.status(),
         error: None,
@@ -76,9 +76,9 @@ pub(super) async fn destroy(job: Job<WorkerResource>) -> Result<Done<SessionDest
         .destroy(&job.key(), &job.request.resource_type)
         .await?;
     let data = SessionDestroyed {
-        message: format!("session {} destroyed", session.name),
+        message: format!("session {} destroyed", session.name()),
         session_id: session.id.to_string(),
-        session_name: session.name.to_string(),
+        session_name: session.name().to_owned(),
         resource_type: session.backend.name.to_string(),
     };
     Ok(Done::new(data).in_session(&session.id))
@@ -99,7 +99,7 @@ fn entry(session: &Session) -> SessionEntry {
     SessionEntry {
         resource_type: session.backend.name.to_string(),
         session_id: session.id.to_string(),
-        session_name: session.name.to_string(),
+        session_name: session.name().to_owned(),
         status: session.status(),
         auto_created: session.temporary,
         created_at: session.created_at(),
@@ -131,7 +131,7 @@ fn refresh_one(job: &Job<RefreshSession>, resource_type: &str) -> Result<Done<Re
     };
     session.refresh();
     let data = SessionRefreshed {
-        message: format!("session {} refreshed", session.name),
+        message: format!("session {} refreshed", session.name()),
         resource_type: session.backend.name.to_string(),
         session_id: session.id.to_string(),
         expires_at: Some(session.expires_at()),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use sandbox_protocol::Timestamp;
 
-/// A monotonic clock that can also say what time it was. Copied into every session: 24 bytes.
+/// A monotonic clock that can also say what time it was.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,

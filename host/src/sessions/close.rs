@@ -6,7 +6,6 @@ use futures_util::{FutureExt, StreamExt, stream};
 use sandbox_plugin_api::host::{Function, Request, SessionHandle};
 use sandbox_protocol::ErrorKind;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use super::{Session, Sessions, Slot, WorkerKey};
 use crate::{
@@ -28,31 +27,29 @@ impl Sessions {
     /// Ends a session; whoever asks a second time waits for the first.
     pub fn close(
         self: &Arc<Self>,
-        key: &WorkerKey<'_>,
         session: &Arc<Session>,
         grace: Duration,
         why: Why,
     ) -> Flight<()> {
         let mine = Arc::clone(session);
-        self.map
-            .decide(key, &session.backend.name, |slot, _, _| match slot {
+        self.map.decide(
+            &session.key,
+            &session.backend.name,
+            |slot, _, _| match slot {
                 Some(Slot::Active(active)) if Arc::ptr_eq(active, &mine) => {
                     mine.gate.close();
-                    let (sessions, key, session) = (
-                        Arc::clone(self),
-                        key.clone().into_owned(),
-                        Arc::clone(&mine),
-                    );
+                    let (sessions, session) = (Arc::clone(self), Arc::clone(&mine));
                     let flight = Flight::start(&self.tasks, async move {
                         sessions.end(&session, grace, why).await;
-                        sessions.map.clear(&key, &session.backend.name);
+                        sessions.map.clear(&session.key, &session.backend.name);
                     });
                     (Some(Slot::Closing(flight.clone())), flight)
                 }
                 Some(Slot::Closing(flight)) => (None, flight.clone()),
                 // It is gone already, and another may have taken its place.
                 _ => (None, Flight::start(&self.tasks, async {})),
-            })
+            },
+        )
     }
 
     /// Ends a temporary session in the background.
@@ -82,7 +79,7 @@ impl Sessions {
                     flight.wait().await;
                 }
                 Some(Slot::Active(session)) => {
-                    self.close(key, &session, self.bounds.grace, Why::Destroyed)
+                    self.close(&session, self.bounds.grace, Why::Destroyed)
                         .wait()
                         .await;
                     return Ok(session);
@@ -141,7 +138,7 @@ impl Sessions {
                 _ => return false,
             },
         };
-        self.close(&key, &session, grace, why).wait().await;
+        self.close(&session, grace, why).wait().await;
         true
     }
 
@@ -150,7 +147,7 @@ impl Sessions {
         if !grace.is_zero() {
             let _ = timeout(grace, session.gate.emptied()).await;
         }
-        session.called_off.cancel();
+        session.call_off();
         if timeout(LEAVE, session.gate.emptied()).await.is_err() {
             tracing::warn!(
                 session = &*session.id,
@@ -159,7 +156,7 @@ impl Sessions {
             );
         }
         if let Some(handle) = session.handle() {
-            cleanup(&session.backend, &session.worker, &session.id, handle).await;
+            cleanup(&session.backend, session.worker(), &session.id, handle).await;
         }
         self.observers.session_closed(session, why);
     }
@@ -183,7 +180,7 @@ pub(super) async fn cleanup(
     let pending = backend
         .handle
         .start(Function::Cleanup, &request, None, None);
-    let end = invoke(pending, limit, &CancellationToken::new()).await;
+    let end = invoke(pending, limit, std::future::pending()).await;
     let result = answered(end.unwrap_or_else(|(end, _)| end), "cleaning up", limit);
     let failure = match result {
         Ok(answer) if answer.is_success() => return,

@@ -7,14 +7,23 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, sync::Semaphore, time::sleep_until};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::{sleep_until, timeout},
+};
 
-use super::{Session, Sessions, WorkerKey};
+use super::{Session, Sessions};
 use crate::observe::Why;
 
-/// How many expired sessions end at the same time: enough to be done in time when thousands expire
-/// together, few enough to leave the processors to calls.
+/// How many expired sessions begin to end at the same time: few enough to leave the processors to calls
+/// when thousands expire together.
 const AT_ONCE: usize = 64;
+
+/// How long one that ends keeps the next from beginning: clean-ups that wait take nothing from anybody.
+const HOLD: Duration = Duration::from_millis(10);
+
+/// A queue of fewer entries is not worth tidying.
+const FEW: usize = 1024;
 
 /// The queue. Calls do not touch it: a session that was used is put back when its old time comes.
 #[derive(Default)]
@@ -25,16 +34,15 @@ pub(super) struct Expiry {
 
 struct Due {
     at_ms: u64,
-    key: WorkerKey<'static>,
     session: Weak<Session>,
 }
 
 impl Expiry {
-    /// Watches a session.
-    pub(super) fn add(&self, key: &WorkerKey<'_>, session: &Arc<Session>) {
+    /// Watches a session, one of so many.
+    pub(super) fn add(&self, session: &Arc<Session>, sessions: usize) {
+        self.tidy(sessions);
         let due = Due {
             at_ms: session.expires_ms(),
-            key: key.clone().into_owned(),
             session: Arc::downgrade(session),
         };
         if self.push(due) {
@@ -50,6 +58,14 @@ impl Expiry {
             .is_none_or(|Reverse(first)| due.at_ms < first.at_ms);
         queue.push(Reverse(due));
         first
+    }
+
+    /// Forgets sessions that were destroyed before their time, once they are most of what is here.
+    fn tidy(&self, sessions: usize) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.len() > FEW + 2 * sessions {
+            queue.retain(|Reverse(due)| due.session.strong_count() > 0);
+        }
     }
 
     /// Takes the first entry if its time has come; else says when that will be.
@@ -98,9 +114,9 @@ impl Sessions {
             return;
         };
         tracing::debug!(session = &*session.id, "session expired");
-        let closed = self.close(&due.key, &session, Duration::ZERO, Why::Expired);
+        let closed = self.close(&session, Duration::ZERO, Why::Expired);
         tokio::spawn(async move {
-            closed.wait().await;
+            let _ = timeout(HOLD, closed.wait()).await;
             drop(permit);
         });
     }

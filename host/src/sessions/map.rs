@@ -1,6 +1,10 @@
 //! Who has which session: a sharded map, so that one worker's look-up never waits for another's.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use dashmap::DashMap;
 
@@ -8,32 +12,73 @@ use super::Session;
 use crate::{failure::Failure, flight::Flight};
 
 /// A worker, and the key whose worker it is: another key's worker of the same name is another worker.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct WorkerKey<'a>(Cow<'a, str>);
+#[derive(Clone)]
+pub struct WorkerKey<'a>(Text<'a>);
+
+/// Borrowed for a look-up, shared by all that keeps it.
+#[derive(Clone)]
+enum Text<'a> {
+    Borrowed(&'a str),
+    Shared(Arc<str>),
+}
 
 impl<'a> WorkerKey<'a> {
     /// The worker `worker` of the caller with this key's name.
     pub fn new(owner: Option<&str>, worker: &'a str) -> Self {
-        match owner {
-            None => Self(Cow::Borrowed(worker)),
+        Self(match owner {
+            None => Text::Borrowed(worker),
             // A worker's name has no control characters, so the parts cannot run into each other.
-            Some(owner) => Self(Cow::Owned(format!("{worker}\0{owner}"))),
-        }
+            Some(owner) => Text::Shared(format!("{worker}\0{owner}").into()),
+        })
     }
 
     /// The name of the key whose worker it is.
     pub fn owner(&self) -> Option<&str> {
-        self.0.split_once('\0').map(|(_, owner)| owner)
+        self.as_str().split_once('\0').map(|(_, owner)| owner)
     }
 
-    /// A key that owns its text.
+    /// A key that can be kept.
     pub fn into_owned(self) -> WorkerKey<'static> {
-        WorkerKey(Cow::Owned(self.0.into_owned()))
+        WorkerKey(Text::Shared(self.shared()))
     }
 
     /// The worker's name.
     pub fn worker(&self) -> &str {
-        self.0.split('\0').next().unwrap_or_default()
+        self.as_str().split('\0').next().unwrap_or_default()
+    }
+
+    fn as_str(&self) -> &str {
+        match &self.0 {
+            Text::Borrowed(text) => text,
+            Text::Shared(text) => text,
+        }
+    }
+
+    fn shared(self) -> Arc<str> {
+        match self.0 {
+            Text::Borrowed(text) => text.into(),
+            Text::Shared(text) => text,
+        }
+    }
+}
+
+impl PartialEq for WorkerKey<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for WorkerKey<'_> {}
+
+impl Hash for WorkerKey<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl fmt::Debug for WorkerKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
@@ -48,17 +93,20 @@ pub enum Slot {
     Closing(Flight<()>),
 }
 
+/// What a worker has, by resource type: few, so a list beats a map in both time and memory.
 #[derive(Default)]
-struct Worker {
-    /// By resource type; a worker has few, so a list beats a map in both time and memory.
-    slots: Vec<(Arc<str>, Slot)>,
-    /// How many sessions of each type the worker has had.
-    numbers: Vec<(Arc<str>, u32)>,
+struct Worker(Vec<Entry>);
+
+struct Entry {
+    resource_type: Arc<str>,
+    /// How many sessions of this type the worker has had.
+    made: u32,
+    slot: Option<Slot>,
 }
 
 /// The sharded map. No method waits, and none hands out a lock.
 #[derive(Default)]
-pub(super) struct Map(DashMap<Box<str>, Worker>);
+pub(super) struct Map(DashMap<Arc<str>, Worker>);
 
 impl Map {
     pub(super) fn workers(&self) -> usize {
@@ -66,15 +114,14 @@ impl Map {
     }
 
     pub(super) fn find(&self, key: &WorkerKey<'_>, resource_type: &str) -> Option<Slot> {
-        let worker = self.0.get(&*key.0)?;
-        worker.slot(resource_type).cloned()
+        let worker = self.0.get(key.as_str())?;
+        worker.entry(resource_type)?.slot.clone()
     }
 
     pub(super) fn sessions(&self, key: &WorkerKey<'_>) -> Vec<Arc<Session>> {
-        let Some(worker) = self.0.get(&*key.0) else {
-            return Vec::new();
-        };
-        let active = worker.slots.iter().filter_map(|(_, slot)| match slot {
+        let worker = self.0.get(key.as_str());
+        let slots = worker.iter().flat_map(|worker| worker.slots());
+        let active = slots.filter_map(|(_, slot)| match slot {
             Slot::Active(session) => Some(Arc::clone(session)),
             Slot::Creating(_) | Slot::Closing(_) => None,
         });
@@ -82,19 +129,15 @@ impl Map {
     }
 
     pub(super) fn types(&self, key: &WorkerKey<'_>) -> Vec<Arc<str>> {
-        let worker = self.0.get(&*key.0);
-        let slots = worker.iter().flat_map(|worker| &worker.slots);
+        let worker = self.0.get(key.as_str());
+        let slots = worker.iter().flat_map(|worker| worker.slots());
         slots.map(|(name, _)| Arc::clone(name)).collect()
     }
 
     pub(super) fn all(&self) -> Vec<(WorkerKey<'static>, Arc<str>)> {
         let keys = self.0.iter().flat_map(|worker| {
-            let key = WorkerKey(Cow::Owned(worker.key().to_string()));
-            let types: Vec<_> = worker
-                .slots
-                .iter()
-                .map(|(name, _)| Arc::clone(name))
-                .collect();
+            let key = WorkerKey(Text::Shared(Arc::clone(worker.key())));
+            let types: Vec<_> = worker.slots().map(|(name, _)| Arc::clone(name)).collect();
             types.into_iter().map(move |name| (key.clone(), name))
         });
         keys.collect()
@@ -110,19 +153,16 @@ impl Map {
         resource_type: &Arc<str>,
         decide: impl FnOnce(Option<&Slot>, usize, u32) -> (Option<Slot>, T),
     ) -> T {
-        let mut worker = self.0.entry((*key.0).into()).or_default();
-        let number = worker.number(resource_type) + 1;
-        let (slot, answer) = decide(worker.slot(resource_type), worker.slots.len(), number);
-        let empty = match slot {
-            Some(slot) => {
-                if matches!(slot, Slot::Creating(_)) {
-                    worker.count(resource_type, number);
-                }
-                worker.put(resource_type, slot);
-                false
-            }
-            None => worker.slots.is_empty(),
-        };
+        let mut worker = self.0.entry(key.clone().shared()).or_default();
+        let owned = worker.slots().count();
+        let entry = worker.entry(resource_type);
+        let number = entry.map_or(0, |entry| entry.made) + 1;
+        let there = entry.and_then(|entry| entry.slot.as_ref());
+        let (slot, answer) = decide(there, owned, number);
+        if let Some(slot) = slot {
+            worker.put(resource_type, number, slot);
+        }
+        let empty = worker.is_empty();
         drop(worker);
         if empty {
             self.forget_if_empty(key);
@@ -138,15 +178,14 @@ impl Map {
         is_mine: impl FnOnce(&Slot) -> bool,
         slot: Slot,
     ) -> bool {
-        let Some(mut worker) = self.0.get_mut(&*key.0) else {
+        let Some(mut worker) = self.0.get_mut(key.as_str()) else {
             return false;
         };
         let place = worker
-            .slots
-            .iter_mut()
-            .find(|(name, _)| &**name == resource_type);
+            .entry_mut(resource_type)
+            .and_then(|entry| entry.slot.as_mut());
         match place {
-            Some((_, old)) if is_mine(old) => {
+            Some(old) if is_mine(old) => {
                 *old = slot;
                 true
             }
@@ -156,50 +195,55 @@ impl Map {
 
     /// Empties the slot, and forgets the worker when it was the last.
     pub(super) fn clear(&self, key: &WorkerKey<'_>, resource_type: &str) {
-        if let Some(mut worker) = self.0.get_mut(&*key.0) {
-            worker.slots.retain(|(name, _)| &**name != resource_type);
+        if let Some(mut worker) = self.0.get_mut(key.as_str())
+            && let Some(entry) = worker.entry_mut(resource_type)
+        {
+            entry.slot = None;
         }
         self.forget_if_empty(key);
     }
 
     fn forget_if_empty(&self, key: &WorkerKey<'_>) {
         self.0
-            .remove_if(&*key.0, |_, worker| worker.slots.is_empty());
+            .remove_if(key.as_str(), |_, worker| worker.is_empty());
     }
 }
 
 impl Worker {
-    fn slot(&self, resource_type: &str) -> Option<&Slot> {
-        let mut slots = self.slots.iter();
-        slots.find_map(|(name, slot)| (&**name == resource_type).then_some(slot))
+    fn entry(&self, resource_type: &str) -> Option<&Entry> {
+        let mut entries = self.0.iter();
+        entries.find(|entry| &*entry.resource_type == resource_type)
     }
 
-    fn number(&self, resource_type: &str) -> u32 {
-        let mut numbers = self.numbers.iter();
-        numbers
-            .find_map(|(name, number)| (&**name == resource_type).then_some(*number))
-            .unwrap_or(0)
+    fn entry_mut(&mut self, resource_type: &str) -> Option<&mut Entry> {
+        let mut entries = self.0.iter_mut();
+        entries.find(|entry| &*entry.resource_type == resource_type)
     }
 
-    fn put(&mut self, resource_type: &Arc<str>, slot: Slot) {
-        match self
-            .slots
-            .iter_mut()
-            .find(|(name, _)| name == resource_type)
-        {
-            Some((_, old)) => *old = slot,
-            None => self.slots.push((Arc::clone(resource_type), slot)),
+    fn slots(&self) -> impl Iterator<Item = (&Arc<str>, &Slot)> {
+        let entries = self.0.iter();
+        entries.filter_map(|entry| Some((&entry.resource_type, entry.slot.as_ref()?)))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.slots().next().is_none()
+    }
+
+    fn put(&mut self, resource_type: &Arc<str>, number: u32, slot: Slot) {
+        let creating = matches!(slot, Slot::Creating(_));
+        if let Some(entry) = self.entry_mut(resource_type) {
+            if creating {
+                entry.made = number;
+            }
+            entry.slot = Some(slot);
+            return;
         }
-    }
-
-    fn count(&mut self, resource_type: &Arc<str>, number: u32) {
-        match self
-            .numbers
-            .iter_mut()
-            .find(|(name, _)| name == resource_type)
-        {
-            Some((_, last)) => *last = number,
-            None => self.numbers.push((Arc::clone(resource_type), number)),
-        }
+        // Most workers have one: four places, as a list begins with, would be most of what they cost.
+        self.0.reserve_exact(1);
+        self.0.push(Entry {
+            resource_type: Arc::clone(resource_type),
+            made: u32::from(creating) * number,
+            slot: Some(slot),
+        });
     }
 }

@@ -62,6 +62,7 @@ impl Sessions {
         backend: &Arc<Backend>,
         wanted: &Wanted,
     ) -> Result<Opened, Failure> {
+        let key = &key.clone().into_owned();
         loop {
             match self.find_or_start(key, backend, wanted) {
                 Found::Existing(session) => return Ok(Opened::Existed(session)),
@@ -76,7 +77,7 @@ impl Sessions {
                 }
                 // Asking for a session is the way out of a poisoned one.
                 Found::Poisoned(session) => {
-                    self.close(key, &session, Duration::ZERO, Why::Poisoned)
+                    self.close(&session, Duration::ZERO, Why::Poisoned)
                         .wait()
                         .await;
                 }
@@ -89,7 +90,7 @@ impl Sessions {
 
     fn find_or_start(
         self: &Arc<Self>,
-        key: &WorkerKey<'_>,
+        key: &WorkerKey<'static>,
         backend: &Arc<Backend>,
         wanted: &Wanted,
     ) -> Found {
@@ -116,12 +117,12 @@ impl Sessions {
 
     fn start_open(
         self: &Arc<Self>,
-        key: &WorkerKey<'_>,
+        key: &WorkerKey<'static>,
         number: u32,
         wanted: &Wanted,
         place: Place,
     ) -> Flight<Result<Arc<Session>, Failure>> {
-        let (sessions, key, wanted) = (Arc::clone(self), key.clone().into_owned(), wanted.clone());
+        let (sessions, key, wanted) = (Arc::clone(self), key.clone(), wanted.clone());
         Flight::start(&self.tasks, async move {
             let backend = Arc::clone(&place.backend);
             let made = sessions.make(&key, place, &wanted, number, false).await;
@@ -134,7 +135,7 @@ impl Sessions {
                         mine,
                         Slot::Active(Arc::clone(session)),
                     );
-                    sessions.expiry.add(&key, session);
+                    sessions.expiry.add(session, sessions.count());
                 }
                 Err(_) => sessions.map.clear(&key, &backend.name),
             }
@@ -202,7 +203,7 @@ impl Sessions {
     /// Makes a session, and tells of it.
     async fn make(
         self: &Arc<Self>,
-        key: &WorkerKey<'_>,
+        key: &WorkerKey<'static>,
         place: Place,
         wanted: &Wanted,
         number: u32,
@@ -225,7 +226,7 @@ impl Sessions {
     /// Runs `initialize` where there is one.
     async fn make_unseen(
         self: &Arc<Self>,
-        key: &WorkerKey<'_>,
+        key: &WorkerKey<'static>,
         place: Place,
         wanted: &Wanted,
         number: u32,
@@ -243,10 +244,8 @@ impl Sessions {
             }
         };
         let parts = Parts {
-            name: name.as_str().into(),
             id: id.into(),
-            worker: worker.into(),
-            owner: key.owner().map(Into::into),
+            key: key.clone(),
             backend: Arc::clone(backend),
             config: if handle.is_none() {
                 config.into()
@@ -259,7 +258,7 @@ impl Sessions {
             handle,
             place,
         };
-        Ok(Arc::new(Session::new(parts, self.clock)))
+        Ok(Arc::new(Session::new(parts)))
     }
 }
 
@@ -283,7 +282,7 @@ async fn initialize(
     let pending = backend
         .handle
         .start(Function::Initialize, &request, None, None);
-    let end = match invoke(pending, limit, &backend.called_off).await {
+    let end = match invoke(pending, limit, backend.called_off.cancelled()).await {
         Ok(end) => end,
         Err((end, pending)) => {
             tokio::spawn(clean_late(Arc::clone(backend), pending));

@@ -5,26 +5,25 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use sandbox_plugin_api::host::SessionHandle;
 use sandbox_protocol::{Timestamp, response::SessionStatus};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
-use super::{Clock, Place};
+use super::{Clock, Place, WorkerKey};
 use crate::{backend::Backend, gate::Gate};
 
 /// A session of a worker. Most of its life it is only looked up, so all of it is readable without a lock.
+///
+/// There may be a hundred thousand, so it holds nothing twice: the worker's key is shared with the map,
+/// the name is a part of the id, and there is no cancellation token, which is a tree node with a lock.
 pub struct Session {
-    /// `{type}_{worker}_{NNN}[_{custom}]`.
-    pub name: Box<str>,
     /// The name and eight random hex digits.
     pub id: Box<str>,
-    /// The worker.
-    pub worker: Box<str>,
-    /// The name of the key whose worker it is.
-    pub owner: Option<Box<str>>,
+    /// Whose it is.
+    pub key: WorkerKey<'static>,
     /// The backend.
     pub backend: Arc<Backend>,
     /// The configuration of a session without a handle, of a shared backend; else empty.
@@ -33,31 +32,28 @@ pub struct Session {
     pub temporary: bool,
     /// Who is inside.
     pub gate: Gate,
-    /// Calls off what runs in it.
-    pub called_off: CancellationToken,
     /// Whether calls restart the time to live.
     auto_extend: bool,
-    ttl: Duration,
-    created_at: SystemTime,
-    clock: Clock,
+    poisoned: AtomicBool,
+    called_off: AtomicBool,
+    /// Told when it is called off.
+    recall: Notify,
+    /// All times in milliseconds of the clock.
+    ttl: u64,
+    created_at: u64,
     last_activity: AtomicU64,
     expires_at: AtomicU64,
-    poisoned: AtomicBool,
     handle: Option<SessionHandle>,
     /// Given back with the session.
-    _place: Place,
+    place: Place,
 }
 
 /// What a session is made of.
 pub struct Parts {
-    /// See [`Session::name`].
-    pub name: Box<str>,
     /// See [`Session::id`].
     pub id: Box<str>,
-    /// See [`Session::worker`].
-    pub worker: Box<str>,
-    /// See [`Session::owner`].
-    pub owner: Option<Box<str>>,
+    /// See [`Session::key`].
+    pub key: WorkerKey<'static>,
     /// See [`Session::backend`].
     pub backend: Arc<Backend>,
     /// See [`Session::config`].
@@ -76,27 +72,65 @@ pub struct Parts {
 
 impl Session {
     /// A session that is active from now on.
-    pub fn new(parts: Parts, clock: Clock) -> Self {
-        let now = clock.now_ms();
+    pub fn new(parts: Parts) -> Self {
+        let now = parts.place.sessions.clock.now_ms();
+        let ttl = u64::try_from(parts.ttl.as_millis()).unwrap_or(u64::MAX);
         Self {
-            name: parts.name,
             id: parts.id,
-            worker: parts.worker,
-            owner: parts.owner,
-            called_off: parts.backend.called_off.child_token(),
+            key: parts.key,
             backend: parts.backend,
             config: parts.config,
             temporary: parts.temporary,
             gate: Gate::default(),
             auto_extend: parts.auto_extend,
-            ttl: parts.ttl,
-            created_at: SystemTime::now(),
-            clock,
-            last_activity: AtomicU64::new(now),
-            expires_at: AtomicU64::new(now.saturating_add(milliseconds(parts.ttl))),
             poisoned: AtomicBool::new(false),
+            called_off: AtomicBool::new(false),
+            recall: Notify::new(),
+            ttl,
+            created_at: now,
+            last_activity: AtomicU64::new(now),
+            expires_at: AtomicU64::new(now.saturating_add(ttl)),
             handle: parts.handle,
-            _place: parts.place,
+            place: parts.place,
+        }
+    }
+
+    /// `{type}_{worker}_{NNN}[_{custom}]`.
+    pub fn name(&self) -> &str {
+        let parts = self.id.rsplit_once('_');
+        parts.map_or(&*self.id, |(name, _random)| name)
+    }
+
+    /// The worker.
+    pub fn worker(&self) -> &str {
+        self.key.worker()
+    }
+
+    /// The name of the key whose worker it is.
+    pub fn owner(&self) -> Option<&str> {
+        self.key.owner()
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.place.sessions.clock
+    }
+
+    /// Calls off what runs in it.
+    pub fn call_off(&self) {
+        self.called_off.store(true, Ordering::Release);
+        self.recall.notify_waiters();
+    }
+
+    /// Waits until what runs in it is called off: it ends, or the server stops.
+    pub async fn called_off(&self) {
+        // Registered before the look, so that a call in between is not missed.
+        let recalled = self.recall.notified();
+        if self.called_off.load(Ordering::Acquire) {
+            return;
+        }
+        tokio::select! {
+            () = recalled => {}
+            () = self.backend.called_off.cancelled() => {}
         }
     }
 
@@ -107,7 +141,7 @@ impl Session {
 
     /// A call begins or ends.
     pub fn touch(&self) {
-        let now = self.clock.now_ms();
+        let now = self.clock().now_ms();
         self.last_activity.store(now, Ordering::Relaxed);
         if self.auto_extend {
             self.expire_after_ttl(now);
@@ -116,11 +150,11 @@ impl Session {
 
     /// Restarts the time to live because somebody asked for it.
     pub fn refresh(&self) {
-        self.expire_after_ttl(self.clock.now_ms());
+        self.expire_after_ttl(self.clock().now_ms());
     }
 
     fn expire_after_ttl(&self, now: u64) {
-        let at = now.saturating_add(milliseconds(self.ttl));
+        let at = now.saturating_add(self.ttl);
         self.expires_at.fetch_max(at, Ordering::Relaxed);
     }
 
@@ -128,7 +162,7 @@ impl Session {
     pub fn next_look(&self) -> Option<u64> {
         /// How soon to look again at a session whose time is up and whose call still runs.
         const IN_USE_MS: u64 = 250;
-        let now = self.clock.now_ms();
+        let now = self.clock().now_ms();
         let expires = self.expires_at.load(Ordering::Relaxed);
         if expires > now {
             return Some(expires);
@@ -143,17 +177,17 @@ impl Session {
 
     /// When it expires.
     pub fn expires_at(&self) -> Timestamp {
-        self.clock.at(self.expires_ms())
+        self.clock().at(self.expires_ms())
     }
 
     /// When it was last used.
     pub fn last_activity(&self) -> Timestamp {
-        self.clock.at(self.last_activity.load(Ordering::Relaxed))
+        self.clock().at(self.last_activity.load(Ordering::Relaxed))
     }
 
     /// When it was made.
     pub fn created_at(&self) -> Timestamp {
-        self.created_at.into()
+        self.clock().at(self.created_at)
     }
 
     /// A tool panicked in it: nobody knows what state it is in.
@@ -176,10 +210,6 @@ impl Session {
             SessionStatus::Active
         }
     }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// One who uses a session; while there is one, the session stays.
