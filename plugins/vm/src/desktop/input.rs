@@ -18,6 +18,17 @@ pub enum Button {
     Right,
 }
 
+impl Button {
+    /// As in parameters and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Middle => "middle",
+            Self::Right => "right",
+        }
+    }
+}
+
 /// One input. Whole actions are lists of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {

@@ -56,6 +56,11 @@ impl Key {
         Some(Self { keysym })
     }
 
+    /// Whether a symbol stands for a character.
+    pub(crate) const fn is_character(keysym: u32) -> bool {
+        matches!(keysym, 0x20..=0x7e | 0xa0..=0xff | 0x0100_0000..=0x0110_ffff)
+    }
+
     /// The X key symbol: for characters of Latin-1 the character, for others its number with bit 24 set.
     pub const fn keysym(self) -> u32 {
         self.keysym
@@ -65,6 +70,11 @@ impl Key {
 /// The names of keys that have more than one character, sorted.
 pub fn names() -> impl Iterator<Item = &'static str> {
     NAMED.iter().map(|(name, _)| *name)
+}
+
+/// Whether a name leads to this symbol.
+pub(crate) fn is_named(keysym: u32) -> bool {
+    NAMED.iter().any(|(_, known)| *known == keysym)
 }
 
 fn unknown(name: &str, wanted: &str) -> String {
@@ -98,7 +108,10 @@ mod tests {
     #[test]
     fn a_slip_gets_near_names() {
         let message = Key::named("entr").unwrap_err();
-        assert_eq!(message, "\"entr\" is no key; did you mean `enter`, `end`?");
+        assert_eq!(
+            message,
+            "\"entr\" is no key; did you mean `enter`, `end`, `return`?"
+        );
         assert!(Key::named("").is_err() && Key::named("\u{1}").is_err());
     }
 
