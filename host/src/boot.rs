@@ -153,9 +153,9 @@ fn limits(loaded: &Loaded, resource: &Resource) -> Limits {
 ///
 /// # Errors
 ///
-/// When two tools have one name.
+/// When two tools have one name, or the audit log cannot be opened.
 pub fn assemble(loaded: Loaded, ready: Vec<Ready>, feed: Arc<Feed>) -> Result<Sandbox, String> {
-    let observers = Arc::new(Observers::new(feed));
+    let observers = Arc::new(Observers::start(&loaded.config.observe, feed)?);
     let tasks = TaskTracker::new();
     let called_off = CancellationToken::new();
     let backend = |ready: Ready| {

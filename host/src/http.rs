@@ -24,6 +24,7 @@ mod hosts;
 mod init;
 mod job;
 mod keys;
+mod metrics;
 mod rate;
 mod routes;
 mod server;

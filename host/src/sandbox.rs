@@ -1,6 +1,7 @@
 //! The running server without its fronts: catalog, sessions, and whether it is open for calls.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -33,6 +34,8 @@ pub struct Caller {
     pub key: Option<Arc<str>>,
     /// Whether this caller may stop the server and see other keys' workers.
     pub admin: bool,
+    /// Its address, when it came over the network.
+    pub peer: Option<IpAddr>,
 }
 
 impl Caller {

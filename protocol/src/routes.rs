@@ -4,6 +4,8 @@
 pub const HEALTH: &str = "/health";
 /// Whether the server takes calls.
 pub const READY: &str = "/ready";
+/// What the server counts, for Prometheus.
+pub const METRICS: &str = "/metrics";
 /// Runs one tool.
 pub const EXECUTE: &str = "/api/v1/execute";
 /// Runs several tools.

@@ -151,6 +151,9 @@ async fn serve(
         warming.open();
         tracing::info!(after_ms = started.elapsed().as_millis(), "ready");
     });
+    if sandbox.observers.audit.is_some() {
+        reopen_on_hangup(Arc::clone(&sandbox))?;
+    }
     let mut interrupts = Interrupts::listen()?;
     tokio::select! {
         () = interrupts.next() => tracing::info!("stopping; again to stop at once"),
@@ -160,7 +163,22 @@ async fn serve(
     // The last answers, that of the request to stop among them, still reach their clients.
     closing.cancel();
     front.await?;
+    sandbox.observers.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// With an audit log, SIGHUP asks for it to be opened anew; without one it ends the process, as ever.
+fn reopen_on_hangup(sandbox: Arc<Sandbox>) -> anyhow::Result<()> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            if let Some(audit) = &sandbox.observers.audit {
+                tracing::info!("opening the audit log anew");
+                audit.reopen();
+            }
+        }
+    });
+    Ok(())
 }
 
 /// Stops in order; a second signal takes the time away that calls would have had.

@@ -10,6 +10,7 @@ use super::{
     diagnostic::{Diagnostic, Severity},
     document::Document,
     keys,
+    observe::Observe,
     settings::{Config, Origins, RateLimit, Resource, Security, Server},
     written,
 };
@@ -38,12 +39,14 @@ pub(super) fn settle(file: written::File, document: &Document) -> (Config, Vec<D
         })
         .collect::<BTreeMap<_, _>>();
     let security = rules.security(&file.security);
+    let observe = rules.observe(file.observe);
     let config = Config {
         server,
         resources,
         apis: file.apis,
         warmup,
         security,
+        observe,
     };
     (config, rules.diagnostics)
 }
@@ -88,6 +91,7 @@ impl Rules<'_> {
                 .plugin_threads
                 .map_or_else(plugin_threads, usize::from),
             grace_period: written.grace_period,
+            idempotency: written.idempotency,
             limits: written.limits,
         }
     }
@@ -201,6 +205,36 @@ impl Rules<'_> {
                 .and_then(|limit| self.rate_limit(limit)),
             keys: keys::read(&written.auth, self.document, &mut self.diagnostics),
         }
+    }
+
+    fn observe(&mut self, mut written: Observe) -> Observe {
+        written.audit.file = written.audit.file.map(|file| self.document.resolve(file));
+        let traces = &written.traces;
+        if let Some(endpoint) = &traces.endpoint {
+            let wrong = match Url::parse(endpoint) {
+                Err(reason) => Some(reason),
+                Ok(url) if url.https => Some("https is not spoken here".to_owned()),
+                Ok(_) => None,
+            };
+            if let Some(reason) = wrong {
+                self.error(
+                    "/observe/traces/endpoint",
+                    format!("`observe.traces.endpoint`: {reason}"),
+                    "for example http://127.0.0.1:4318/v1/traces, a collector on this machine",
+                );
+            }
+        }
+        for (name, value) in &traces.headers {
+            let is_name = name.parse::<http::HeaderName>().is_ok();
+            if !is_name || value.parse::<http::HeaderValue>().is_err() {
+                self.error(
+                    &child("/observe/traces/headers", name),
+                    "not a header that can be sent",
+                    "names are letters, digits and dashes; values have no line breaks",
+                );
+            }
+        }
+        written
     }
 
     fn origins(&mut self, written: &[String]) -> Origins {

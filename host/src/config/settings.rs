@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 use super::{
     address::Host,
     keys::ApiKey,
+    observe::Observe,
     seconds,
-    written::{Limits, LogLevel},
+    written::{Idempotency, Limits, LogLevel},
 };
 
 /// Everything the server needs to know.
@@ -26,6 +27,8 @@ pub struct Config {
     pub warmup: Vec<String>,
     /// Who may call, from where, and how often.
     pub security: Security,
+    /// What the server lets be seen.
+    pub observe: Observe,
 }
 
 impl Config {
@@ -63,6 +66,8 @@ pub struct Server {
     /// How long running calls may go on when the server stops or their session is destroyed.
     #[serde(with = "seconds")]
     pub grace_period: Duration,
+    /// How answers are kept for clients that ask again.
+    pub idempotency: Idempotency,
     /// What one client may ask for, and how long things may take.
     pub limits: Limits,
 }

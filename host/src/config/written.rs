@@ -9,7 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::seconds::{self, Seconds};
+use super::{
+    observe::Observe,
+    seconds::{self, Seconds},
+};
 
 /// The configuration of a sandbox server.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -26,6 +29,8 @@ pub(super) struct File {
     pub(super) warmup: Warmup,
     /// Who may call, from where, and how often.
     pub(super) security: Security,
+    /// What the server lets be seen: metrics, traces, the audit log.
+    pub(super) observe: Observe,
 }
 
 /// How the server listens, what it is called, and its limits.
@@ -63,6 +68,8 @@ pub(super) struct Server {
     #[serde(with = "seconds")]
     #[schemars(with = "Seconds")]
     pub(super) grace_period: Duration,
+    /// How answers are kept for clients that send an `Idempotency-Key`.
+    pub(super) idempotency: Idempotency,
     /// What one client may ask for, and how long things may take.
     pub(super) limits: Limits,
 }
@@ -81,7 +88,34 @@ impl Default for Server {
             plugin_dirs: Vec::new(),
             plugin_threads: None,
             grace_period: Duration::from_secs(10),
+            idempotency: Idempotency::default(),
             limits: Limits::default(),
+        }
+    }
+}
+
+/// How answers are kept for clients that send an `Idempotency-Key`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Idempotency {
+    /// How long an answer is kept, in seconds.
+    #[serde(with = "seconds")]
+    #[schemars(with = "Seconds")]
+    pub ttl: Duration,
+    /// How many answers are kept at most; the oldest go first.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub max_answers: usize,
+    /// How large all answers that are kept may be together, in bytes; the oldest go first.
+    #[schemars(range(min = 65_536, max = 1_099_511_627_776_u64))]
+    pub max_bytes: usize,
+}
+
+impl Default for Idempotency {
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_mins(10),
+            max_answers: 10_000,
+            max_bytes: 64 << 20,
         }
     }
 }
@@ -198,6 +232,10 @@ pub struct Limits {
     #[serde(with = "seconds")]
     #[schemars(with = "Seconds")]
     pub shutdown_timeout: Duration,
+    /// How long a backend may take to say how it is, for `/ready?verbose`.
+    #[serde(with = "seconds")]
+    #[schemars(with = "Seconds")]
+    pub probe_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -217,6 +255,7 @@ impl Default for Limits {
             initialize_timeout: Duration::from_mins(2),
             cleanup_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(30),
+            probe_timeout: Duration::from_secs(5),
         }
     }
 }

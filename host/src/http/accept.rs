@@ -35,6 +35,7 @@ pub async fn serve(sandbox: Arc<Sandbox>, listener: TcpListener, options: Option
     let limits = sandbox.config.server.limits.clone();
     let closing = options.closing.clone();
     let cut = CancellationToken::new();
+    let observers = Arc::clone(&sandbox.observers);
     let places = Arc::new(Semaphore::new(limits.max_connections));
     let connections = Arc::new(Connections::new(&limits, closing.clone(), cut.clone()));
     let address = listener.local_addr().ok();
@@ -54,8 +55,9 @@ pub async fn serve(sandbox: Arc<Sandbox>, listener: TcpListener, options: Option
             accepted = trouble.accept(&listener) => accepted,
         };
         let (front, connections) = (Arc::clone(&front), Arc::clone(&connections));
+        let open = observers.connected();
         tasks.spawn(async move {
-            let _place = place;
+            let (_place, _open) = (place, open);
             let (stream, peer) = accepted;
             connections.run(front, stream, peer).await;
         });

@@ -56,7 +56,8 @@ impl Guard {
         if is_open(head) {
             return Ok(Admitted::Caller(Caller::default()));
         }
-        let caller = self.caller(head, peer)?;
+        let mut caller = self.caller(head, peer)?;
+        caller.peer = Some(peer);
         let who = caller.key.clone().map_or_else(|| Who::at(peer), Who::Key);
         self.take(&who)?;
         Ok(Admitted::Caller(caller))

@@ -19,6 +19,7 @@ impl Keys {
         let caller = |key: &ApiKey| Caller {
             key: Some(Arc::from(key.name.as_str())),
             admin: key.admin,
+            peer: None,
         };
         Self(keys.iter().map(|key| (key.digest, caller(key))).collect())
     }

@@ -11,8 +11,8 @@ use http::{HeaderMap, Method, Uri};
 use sandbox_protocol::{ErrorKind, Operation, routes as path};
 
 use super::{
-    asked::refused, batch, execute, from_config, front::Served, init, job::operation, server,
-    sessions, shutdown, tools, warmup, workers,
+    asked::refused, batch, execute, from_config, front::Served, init, job::operation, metrics,
+    server, sessions, shutdown, tools, warmup, workers,
 };
 use crate::failure::Failure;
 
@@ -66,6 +66,7 @@ pub(super) fn router() -> Router<Arc<Served>> {
         .route(path::WARMUP, post(warmup::warm_up))
         .route(path::WARMUP_STATUS, get(warmup::status))
         .route(path::SHUTDOWN, post(shutdown::shut_down))
+        .route(path::METRICS, get(metrics::metrics))
         .route(path::HEALTH, get(server::health))
         .route(path::READY, get(server::ready))
         .fallback(no_route)

@@ -9,13 +9,22 @@
 //!
 //! Owns no lock that two calls on different threads would meet at: counters and rings are split by thread.
 
+pub mod audit;
 pub mod feed;
+pub mod metrics;
 pub mod numbers;
 pub mod record;
 mod sharded;
+pub mod traces;
 pub mod watch;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 pub use feed::Feed;
 pub use record::{Admin, CallRecord, End, Front, Parent, Why};
@@ -23,6 +32,7 @@ pub use watch::Watch;
 
 use crate::{
     backend::Backend,
+    config,
     dispatch::Call,
     failure::Failure,
     observe::{
@@ -37,17 +47,58 @@ use crate::{
 pub struct Observers {
     /// Running and recent calls, the log's tail, and live events.
     pub feed: Arc<Feed>,
+    /// The audit log, if there is one.
+    pub audit: Option<audit::Audit>,
+    /// The traces, if they go anywhere.
+    pub traces: Option<traces::Traces>,
     /// Calls whose name was no tool's.
     pub unknown: ToolNumbers,
+    /// Open connections.
+    pub connections: AtomicUsize,
+    /// What is kept for clients that ask again.
+    pub kept: Kept,
+}
+
+/// What is kept for clients that ask again with the same `Idempotency-Key`.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Answers that are kept.
+    pub answers: AtomicUsize,
+    /// How large they are together.
+    pub bytes: AtomicUsize,
+    /// Requests that were answered with one of them.
+    pub replays: AtomicU64,
 }
 
 impl Observers {
-    /// Observers that tell this feed.
-    pub fn new(feed: Arc<Feed>) -> Self {
-        Self {
+    /// Observers that tell this feed, and whatever the configuration names. Needs a tokio runtime around it.
+    ///
+    /// # Errors
+    ///
+    /// When the audit log cannot be opened.
+    pub fn start(config: &config::Observe, feed: Arc<Feed>) -> Result<Self, String> {
+        Ok(Self {
             feed,
-            unknown: ToolNumbers::default(),
+            audit: audit::Audit::start(&config.audit)?,
+            traces: traces::Traces::start(&config.traces)?,
+            ..Self::default()
+        })
+    }
+
+    /// Writes and sends what waits. The last thing that happens to a server.
+    pub async fn close(&self) {
+        if let Some(traces) = &self.traces {
+            traces.close().await;
         }
+        if let Some(audit) = &self.audit {
+            audit.close();
+        }
+    }
+
+    /// A connection was accepted; it is open until the guard is dropped.
+    pub fn connected(self: &Arc<Self>) -> impl Drop + Send + use<> {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Connected(Arc::clone(self))
     }
 
     /// A call begins. What is returned tells its end, even when it is dropped before there is one.
@@ -59,11 +110,17 @@ impl Observers {
     fn call_ended(&self, record: &CallRecord<'_>) {
         let numbers = record.tool.map_or(&self.unknown, |tool| &tool.numbers);
         numbers.ended(record.end.code(), record.elapsed);
+        if let Some(audit) = &self.audit {
+            audit.call(record);
+        }
     }
 
     /// A session was made.
     pub fn session_opened(&self, session: &Session, took: Duration) {
         session.backend.numbers.session_opened(took);
+        if let Some(audit) = &self.audit {
+            audit.opened(session, took);
+        }
         self.feed
             .tell(|| Event::Session(SessionChange::opened(session, took)));
     }
@@ -71,6 +128,9 @@ impl Observers {
     /// A session could not be made.
     pub fn session_failed(&self, backend: &Backend, worker: &str, failure: &Failure) {
         backend.numbers.session_failed();
+        if let Some(audit) = &self.audit {
+            audit.failed(backend, worker, failure);
+        }
         self.feed
             .tell(|| Event::Session(SessionChange::failed(backend, worker, failure)));
     }
@@ -78,6 +138,9 @@ impl Observers {
     /// A session is gone.
     pub fn session_closed(&self, session: &Session, why: Why) {
         session.backend.numbers.session_closed(why);
+        if let Some(audit) = &self.audit {
+            audit.closed(session, why);
+        }
         self.feed
             .tell(|| Event::Session(SessionChange::closed(session, why)));
     }
@@ -100,6 +163,18 @@ impl Observers {
 
     /// Somebody did what only operators do.
     pub fn admin(&self, action: &Admin<'_>) {
+        if let Some(audit) = &self.audit {
+            audit.admin(action);
+        }
         self.feed.tell(|| Event::Admin(action.into()));
+    }
+}
+
+/// An open connection.
+struct Connected(Arc<Observers>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

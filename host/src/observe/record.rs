@@ -1,6 +1,6 @@
 //! What is told to those who watch. All of it is borrowed: who wants to keep something copies it.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -57,6 +57,8 @@ pub struct CallRecord<'a> {
     pub front: Front,
     /// The name of the caller's key.
     pub key: Option<&'a str>,
+    /// The caller's address, when it came over the network.
+    pub peer: Option<IpAddr>,
     /// The worker.
     pub worker: &'a str,
     /// The tool's name as the caller wrote it.

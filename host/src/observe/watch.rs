@@ -11,7 +11,8 @@ use sandbox_plugin_api::host::Answer;
 use super::{
     Observers,
     feed::Place,
-    record::{CallRecord, End},
+    record::{CallRecord, End, shown},
+    traces::SpanContext,
 };
 use crate::{catalog::Tool, dispatch::Call, failure::Failure, sessions::Session};
 
@@ -21,6 +22,7 @@ pub struct Watch<'a, 'c> {
     call: &'c Call<'c>,
     started: Instant,
     place: Place,
+    span: Option<SpanContext>,
     over: bool,
     tool: Option<&'a Tool>,
     session: Option<Arc<Session>>,
@@ -34,6 +36,10 @@ impl<'a, 'c> Watch<'a, 'c> {
             call,
             started,
             place: observers.feed.call_started(call, started),
+            span: observers
+                .traces
+                .as_ref()
+                .and_then(|traces| traces.begin(call)),
             over: false,
             tool: None,
             session: None,
@@ -50,6 +56,12 @@ impl<'a, 'c> Watch<'a, 'c> {
     /// The call runs in this session.
     pub fn runs_in(&mut self, session: &Arc<Session>) {
         self.session = Some(Arc::clone(session));
+    }
+
+    /// The `traceparent` for what happens inside: this call's span, or else the caller's.
+    pub fn traceparent(&self) -> Option<&str> {
+        let own = self.span.as_ref().map(SpanContext::traceparent);
+        own.or(self.call.parent.traceparent)
     }
 
     /// The tool, when the name meant one.
@@ -84,6 +96,20 @@ impl<'a, 'c> Watch<'a, 'c> {
         elapsed
     }
 
+    /// The line of a call that has no answer; every other call's is written by who answers it.
+    fn log_abandoned(&self, elapsed: Duration) {
+        let call = self.call;
+        tracing::info!(
+            target: "sandbox::call",
+            tool = self.tool.map_or_else(|| shown(call.action), |tool| &tool.name),
+            worker = call.worker,
+            session = self.session.as_deref().map(|session| &*session.id),
+            trace_id = call.trace,
+            took_ms = elapsed.as_secs_f64() * 1e3,
+            "call abandoned: its client went away"
+        );
+    }
+
     fn tell(&mut self, elapsed: Duration, end: End<'_>) {
         self.over = true;
         let call = self.call;
@@ -95,6 +121,7 @@ impl<'a, 'c> Watch<'a, 'c> {
             trace: call.trace,
             front: call.front,
             key: call.caller.owner(),
+            peer: call.caller.peer,
             worker: call.worker,
             action: call.action,
             tool: self.tool,
@@ -103,15 +130,21 @@ impl<'a, 'c> Watch<'a, 'c> {
             elapsed,
             end,
         };
-        self.observers.feed.call_ended(&self.place, &record);
         self.observers.call_ended(&record);
+        if let (Some(traces), Some(span)) = (&self.observers.traces, &self.span) {
+            traces.end(span, call.parent.tracestate.unwrap_or_default(), &record);
+        }
+        // Last, so that who hears of it finds everything else done.
+        self.observers.feed.call_ended(&self.place, &record);
     }
 }
 
 impl Drop for Watch<'_, '_> {
     fn drop(&mut self) {
         if !self.over {
-            self.tell(self.started.elapsed(), End::Abandoned);
+            let elapsed = self.started.elapsed();
+            self.log_abandoned(elapsed);
+            self.tell(elapsed, End::Abandoned);
         }
     }
 }

@@ -25,6 +25,17 @@ pub enum Kind {
     Hybrid,
 }
 
+impl Kind {
+    /// Its name, as configurations and descriptions spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Session => "session",
+            Self::Hybrid => "hybrid",
+        }
+    }
+}
+
 /// What a backend offers.
 #[derive(Debug)]
 pub struct Description {

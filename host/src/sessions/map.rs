@@ -128,6 +128,15 @@ impl Map {
         active.collect()
     }
 
+    /// Looks at everything there is, one shard after the other.
+    pub(super) fn each(&self, mut look: impl FnMut(&Arc<str>, &Slot)) {
+        for worker in &self.0 {
+            for (name, slot) in worker.slots() {
+                look(name, slot);
+            }
+        }
+    }
+
     pub(super) fn types(&self, key: &WorkerKey<'_>) -> Vec<Arc<str>> {
         let worker = self.0.get(key.as_str());
         let slots = worker.iter().flat_map(|worker| worker.slots());

@@ -4,6 +4,7 @@
 
 mod clock;
 mod close;
+mod counts;
 mod expiry;
 mod map;
 mod open;
@@ -20,6 +21,7 @@ use std::{
 use tokio_util::task::TaskTracker;
 
 pub use clock::Clock;
+pub use counts::{Counts, States};
 pub use map::{Slot, WorkerKey};
 pub use open::{Opened, Wanted};
 pub use session::{Lease, Session};

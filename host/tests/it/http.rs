@@ -10,4 +10,4 @@ mod files;
 mod guard;
 mod routes;
 mod stopping;
-mod web;
+pub(crate) mod web;

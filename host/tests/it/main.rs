@@ -10,6 +10,7 @@ mod engine;
 mod fixtures;
 mod http;
 mod loading;
+mod observe;
 mod serve;
 mod server;
 mod sessions;

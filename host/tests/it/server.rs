@@ -32,16 +32,21 @@ impl Server {
     }
 
     /// Starts a server with these `server` settings too.
-    pub(crate) fn start_with(mut server: Value, resources: &Value) -> Self {
+    pub(crate) fn start_with(server: Value, resources: &Value) -> Self {
+        Self::start_of(json!({ "server": server, "resources": resources }))
+    }
+
+    /// Starts a server with this configuration.
+    pub(crate) fn start_of(mut config: Value) -> Self {
+        let server = &mut config["server"];
         server["plugin_dirs"] = json!([fixtures::folder()]);
         server["port"] = json!(0);
         let directory = tempfile::tempdir().unwrap();
-        let config = directory.path().join("config.json");
-        let text = json!({ "server": server, "resources": resources }).to_string();
-        std::fs::write(&config, text).unwrap();
+        let file = directory.path().join("config.json");
+        std::fs::write(&file, config.to_string()).unwrap();
         let mut child = command()
             .args(["serve", "--log-format", "json", "--config"])
-            .arg(config)
+            .arg(file)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -230,6 +230,7 @@ mod tests {
             trace: "trace",
             front: Front::Http,
             key: None,
+            peer: None,
             worker,
             action: "echo:say",
             tool: None,

@@ -94,9 +94,14 @@ impl Feed {
         TailLayer::new(Arc::clone(self))
     }
 
+    /// How many listen.
+    pub fn listeners(&self) -> usize {
+        self.listeners.load(Ordering::Relaxed)
+    }
+
     /// Whether anybody listens.
     pub fn is_heard(&self) -> bool {
-        self.listeners.load(Ordering::Relaxed) > 0
+        self.listeners() > 0
     }
 
     /// Tells an event to those who listen; when nobody does, it is not even made.

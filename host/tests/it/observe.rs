@@ -1,0 +1,5 @@
+//! What the server lets be seen: read as those read it who watch.
+
+mod audit;
+mod metrics;
+mod traces;
