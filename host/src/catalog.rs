@@ -125,9 +125,14 @@ impl Catalog {
         self.tools.iter().map(|(_, tool)| tool)
     }
 
+    /// The tools that a list shows.
+    pub fn shown(&self) -> impl Iterator<Item = &Tool> {
+        self.tools().filter(|tool| !tool.hidden)
+    }
+
     /// How many tools a list shows.
     pub fn visible(&self) -> usize {
-        self.tools.iter().filter(|(_, tool)| !tool.hidden).count()
+        self.shown().count()
     }
 
     /// What clients read about all tools.

@@ -10,6 +10,11 @@ use serde_json::{Map, Value};
 
 /// An answer: a code, a message for people, the data, and facts about the call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "{T}Envelope")
+)]
 pub struct Envelope<T = Value> {
     /// Zero for success; see [`Code`].
     pub code: Code,
@@ -32,6 +37,7 @@ impl<T> Envelope<T> {
 
 /// Facts about a call: what the host fills in, and whatever the tool added.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Meta {
     /// The full name of the tool, or the operation.
     #[serde(default)]

@@ -15,6 +15,8 @@ pub mod operation;
 pub mod request;
 pub mod response;
 pub mod routes;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod seconds;
 pub mod splice;
 pub mod timestamp;

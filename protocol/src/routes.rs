@@ -34,9 +34,19 @@ pub const INIT_FROM_CONFIG: &str = "/api/v1/init/from-config";
 pub const TOOLS: &str = "/api/v1/tools";
 /// Describes one tool; `{name}` may hold a colon.
 pub const TOOL_SCHEMA: &str = "/api/v1/tools/{name}/schema";
+/// Runs one tool whose parameters are the whole body; `{name}` may hold a colon.
+pub const TOOL_CALL: &str = "/api/v1/tools/{name}/call";
 /// Warms backends up.
 pub const WARMUP: &str = "/api/v1/warmup";
 /// Which backends are warm.
 pub const WARMUP_STATUS: &str = "/api/v1/warmup/status";
+/// The OpenAPI description of all routes.
+pub const OPENAPI: &str = "/openapi.json";
+/// The OpenAPI description of all tools.
+pub const OPENAPI_TOOLS: &str = "/openapi/tools.json";
+/// The page that describes all that, for people.
+pub const DOCS: &str = "/docs";
+/// What the pages are made of.
+pub const ASSET: &str = "/assets/{name}";
 /// Drains and stops the server.
 pub const SHUTDOWN: &str = "/api/v1/server/shutdown";

@@ -23,7 +23,7 @@ use super::{
     cors,
     discard::discard,
     guard::{Admitted, Guard},
-    routes,
+    openapi, routes,
     tools::Lists,
 };
 use crate::{failure::internal, sandbox::Sandbox};
@@ -33,6 +33,7 @@ pub(super) struct Served {
     pub(super) sandbox: Arc<Sandbox>,
     pub(super) config_directory: Option<PathBuf>,
     pub(super) lists: Lists,
+    pub(super) documents: openapi::Documents,
 }
 
 /// Guard and routes.
@@ -52,6 +53,7 @@ impl Front {
             sandbox,
             config_directory: options.config_directory,
             lists: Lists::default(),
+            documents: openapi::Documents::default(),
         });
         Arc::new(Self {
             guard,

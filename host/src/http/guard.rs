@@ -10,6 +10,8 @@ use super::{
     cors,
     hosts::Hosts,
     keys::Keys,
+    own::Own,
+    pages,
     rate::{Rate, Who},
 };
 use crate::{
@@ -22,6 +24,7 @@ use crate::{
 pub(super) struct Guard {
     pub(super) origins: Origins,
     hosts: Option<Hosts>,
+    own: Own,
     keys: Keys,
     rate: Option<Rate>,
 }
@@ -36,9 +39,11 @@ pub(super) enum Admitted {
 
 impl Guard {
     pub(super) fn new(listening: Option<SocketAddr>, config: &Config) -> Self {
+        let hosts = Hosts::new(listening, &config.server);
         Self {
+            own: Own::new(config, hosts.is_some()),
             origins: config.security.allowed_origins.clone(),
-            hosts: Hosts::new(listening, &config.server),
+            hosts,
             keys: Keys::new(&config.security.keys),
             rate: config.security.rate_limit.as_ref().map(Rate::new),
         }
@@ -49,7 +54,9 @@ impl Guard {
         if let Some(hosts) = &self.hosts {
             hosts.check(head)?;
         }
-        cors::check(&self.origins, head)?;
+        if !self.own.sent(head) {
+            cors::check(&self.origins, head)?;
+        }
         if let Some(answer) = cors::preflight(head) {
             return Ok(Admitted::Preflight(answer));
         }
@@ -84,8 +91,10 @@ impl Guard {
     }
 }
 
-/// What watches over servers shows no key: whether this one lives and takes calls.
+/// What watches over servers shows no key: whether this one lives and takes calls. Nor does a browser that
+/// opens a page: it asks for the key itself.
 fn is_open(head: &Parts) -> bool {
     let reads = [Method::GET, Method::HEAD].contains(&head.method);
-    reads && [routes::HEALTH, routes::READY].contains(&head.uri.path())
+    let path = head.uri.path();
+    reads && ([routes::HEALTH, routes::READY].contains(&path) || pages::is_page(path))
 }

@@ -11,8 +11,8 @@ use http::{HeaderMap, Method, Uri};
 use sandbox_protocol::{ErrorKind, Operation, routes as path};
 
 use super::{
-    asked::refused, batch, execute, from_config, front::Served, init, job::operation, metrics,
-    server, sessions, shutdown, tools, warmup, workers,
+    asked::refused, batch, call, execute, from_config, front::Served, init, job::operation,
+    metrics, openapi, pages, server, sessions, shutdown, tools, warmup, workers,
 };
 use crate::failure::Failure;
 
@@ -63,6 +63,11 @@ pub(super) fn router() -> Router<Arc<Served>> {
         )
         .route(path::TOOLS, get(tools::list))
         .route(path::TOOL_SCHEMA, get(tools::schema))
+        .route(path::TOOL_CALL, post(call::call))
+        .route(path::OPENAPI, get(openapi::routes))
+        .route(path::OPENAPI_TOOLS, get(openapi::tools))
+        .route(path::DOCS, get(pages::docs))
+        .route(path::ASSET, get(pages::asset))
         .route(path::WARMUP, post(warmup::warm_up))
         .route(path::WARMUP_STATUS, get(warmup::status))
         .route(path::SHUTDOWN, post(shutdown::shut_down))
@@ -73,7 +78,7 @@ pub(super) fn router() -> Router<Arc<Served>> {
         .method_not_allowed_fallback(no_method)
 }
 
-async fn no_route(uri: Uri, headers: HeaderMap) -> Response {
+pub(super) async fn no_route(uri: Uri, headers: HeaderMap) -> Response {
     /// As much of an unknown path as is worth repeating.
     const SHOWN: usize = 80;
     let path: String = uri.path().chars().take(SHOWN).collect();

@@ -8,6 +8,7 @@ use sandbox_protocol::{
     Timestamp,
     response::{Health, Readiness, Ready},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{answer::bare, front::Served};
@@ -23,8 +24,8 @@ pub(super) async fn health() -> Response {
 }
 
 /// The answer of `/ready`, and what the server does without.
-#[derive(Serialize)]
-struct ReadyOrNot<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ReadyOrNot<'a> {
     #[serde(flatten)]
     ready: Ready,
     /// Optional resources that could not be loaded.

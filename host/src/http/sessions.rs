@@ -10,6 +10,7 @@ use sandbox_protocol::{
         SessionRefreshed, SessionsRefreshed,
     },
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::job::{Done, Job};
@@ -109,7 +110,7 @@ fn entry(session: &Session) -> SessionEntry {
 }
 
 /// The data of a refresh: one session's, or all of a worker's.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum Refreshed {
     One(SessionRefreshed),

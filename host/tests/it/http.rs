@@ -8,6 +8,7 @@ mod connections;
 mod errors;
 mod files;
 mod guard;
+mod openapi;
 mod routes;
 mod stopping;
 pub(crate) mod web;

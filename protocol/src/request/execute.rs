@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 /// The body of an execute: one tool, run for one worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(expecting = "an object with worker_id and action")]
 pub struct ExecuteRequest<'a> {
     /// Who calls; a header may serve instead.
@@ -19,6 +20,7 @@ pub struct ExecuteRequest<'a> {
     pub action: Cow<'a, str>,
     /// The tool's parameters, as they came: the tool itself reads them.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Object>"))]
     pub params: Option<&'a RawValue>,
     /// How long the tool may run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +46,7 @@ impl<'a> ExecuteRequest<'a> {
 
 /// The body of a batch: several tools, run for one worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(expecting = "an object with worker_id and actions")]
 pub struct BatchRequest<'a> {
     /// Who calls; a header may serve instead.
@@ -82,6 +85,7 @@ impl<'a> BatchRequest<'a> {
 
 /// One action of a batch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(expecting = "an object with action")]
 pub struct Action<'a> {
     /// Which tool.
@@ -89,10 +93,25 @@ pub struct Action<'a> {
     pub action: Cow<'a, str>,
     /// The tool's parameters, as they came.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::schema::Object>"))]
     pub params: Option<&'a RawValue>,
     /// How long the tool may run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Seconds>,
+}
+
+/// Reads a body that is a tool's parameters and nothing else; it may be left out.
+///
+/// # Errors
+///
+/// When the body is no JSON object, or nests too deep.
+pub fn parse_params(body: &[u8]) -> Result<Option<&RawValue>, BadRequest> {
+    if body.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let params = parse::<&RawValue>(body)?;
+    check_params("params", Some(params))?;
+    Ok(Some(params))
 }
 
 fn check_params(

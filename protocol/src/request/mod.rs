@@ -11,7 +11,7 @@ mod parse;
 mod session;
 
 pub use depth::MAX_DEPTH;
-pub use execute::{Action, BatchRequest, ExecuteRequest};
+pub use execute::{Action, BatchRequest, ExecuteRequest, parse_params};
 pub use parse::{BadRequest, parse, parse_or_default};
 pub use session::{
     CreateSession, InitBatch, InitFromConfig, InitResource, RefreshSession, ResourceConfigs,

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 /// The body of the routes that take a worker only: list, heartbeat, status, disconnect.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(expecting = "an object with worker_id")]
 pub struct WorkerRequest {
     /// Whose sessions; a header may serve instead.
@@ -19,6 +20,7 @@ pub struct WorkerRequest {
 
 /// The body of session destroy.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(expecting = "an object with worker_id and resource_type")]
 pub struct WorkerResource {
     /// Whose session; a header may serve instead.
@@ -33,6 +35,7 @@ pub struct WorkerResource {
 
 /// The body of session create.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(expecting = "an object with worker_id and resource_type")]
 pub struct CreateSession {
     /// For whom; a header may serve instead.
@@ -59,6 +62,7 @@ pub struct CreateSession {
 
 /// The body of session refresh.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(expecting = "an object with worker_id")]
 pub struct RefreshSession {
     /// Whose sessions; a header may serve instead.
@@ -74,6 +78,7 @@ pub struct RefreshSession {
 
 /// The body of init resource.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(expecting = "an object with worker_id and resource_type")]
 pub struct InitResource {
     /// For whom; a header may serve instead.
@@ -91,6 +96,7 @@ pub struct InitResource {
 
 /// The body of init batch.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(expecting = "an object with worker_id and resource_configs")]
 pub struct InitBatch {
     /// For whom; a header may serve instead.
@@ -140,6 +146,7 @@ fn content(value: Value) -> Option<Map<String, Value>> {
 
 /// The body of init from-config.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(expecting = "an object with worker_id and config_path")]
 pub struct InitFromConfig {
     /// For whom; a header may serve instead.
@@ -157,6 +164,7 @@ pub struct InitFromConfig {
 
 /// The body of warm-up; it may be left out.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(expecting = "an object with backends")]
 pub struct Warmup {
     /// Which backends; all of them, when left out.
@@ -166,6 +174,7 @@ pub struct Warmup {
 
 /// The body of shutdown; it may be left out.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(expecting = "an object with force and cleanup_sessions")]
 pub struct Shutdown {
     /// Whether to cancel running calls at once.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 /// The answer of `/health`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Health {
     /// `healthy`, as long as the process lives.
     pub status: String,
@@ -17,6 +18,7 @@ pub struct Health {
 
 /// Whether the server takes calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Readiness {
     /// It does.
@@ -29,6 +31,7 @@ pub enum Readiness {
 
 /// The answer of `/ready`; its HTTP status is 503 unless `status` is [`Readiness::Ready`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ready {
     /// Whether the server takes calls.
     pub status: Readiness,
@@ -45,6 +48,7 @@ pub struct Ready {
 
 /// How a warm-up went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WarmupVerdict {
     /// Every backend asked for is warm.
@@ -55,6 +59,7 @@ pub enum WarmupVerdict {
 
 /// The answer of a warm-up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WarmupOutcome {
     /// How it went.
     pub status: WarmupVerdict,
@@ -69,6 +74,7 @@ pub struct WarmupOutcome {
 
 /// All backends counted by their warmth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WarmupSummary {
     /// How many there are.
     pub total: usize,
@@ -80,6 +86,7 @@ pub struct WarmupSummary {
 
 /// The answer of the warm-up's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WarmupStatus {
     /// Each backend's state.
     pub backends: BTreeMap<String, BackendState>,
@@ -89,6 +96,7 @@ pub struct WarmupStatus {
 
 /// A backend's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BackendState {
     /// Whether its plugin is loaded.
     pub loaded: bool,
@@ -98,6 +106,7 @@ pub struct BackendState {
 
 /// The answer of a shutdown; the server drains and exits after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ShutdownStarted {
     /// `success`.
     pub status: String,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 /// Where a session is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SessionStatus {
     /// `initialize` is running.
@@ -19,11 +20,13 @@ pub enum SessionStatus {
     Error,
     /// A state that this version does not know.
     #[serde(other)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     Unknown,
 }
 
 /// Says that a session was there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Existing {
     /// The only value there is.
@@ -32,6 +35,7 @@ pub enum Existing {
 
 /// The data of session create and init resource.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionCreated {
     /// Present when the session was there already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,6 +61,7 @@ pub struct SessionCreated {
 
 /// The data of session destroy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionDestroyed {
     /// What happened, for people.
     pub message: String,
@@ -70,6 +75,7 @@ pub struct SessionDestroyed {
 
 /// The data of session list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionList {
     /// Whose sessions.
     pub worker_id: String,
@@ -81,6 +87,7 @@ pub struct SessionList {
 
 /// A session in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionEntry {
     /// Its resource type.
     pub resource_type: String,
@@ -102,6 +109,7 @@ pub struct SessionEntry {
 
 /// The data of session refresh for one type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionRefreshed {
     /// What happened, for people.
     pub message: String,
@@ -115,6 +123,7 @@ pub struct SessionRefreshed {
 
 /// The data of session refresh for all types.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionsRefreshed {
     /// What happened, for people.
     pub message: String,
@@ -128,6 +137,7 @@ pub struct SessionsRefreshed {
 
 /// One session among those refreshed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RefreshDetail {
     /// `refreshed`.
     pub status: String,
@@ -137,6 +147,7 @@ pub struct RefreshDetail {
 
 /// The data of a heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Heartbeat {
     /// Whose heartbeat.
     pub worker_id: String,
@@ -148,6 +159,7 @@ pub struct Heartbeat {
 
 /// The data of a worker's status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkerStatus {
     /// Whose status.
     pub worker_id: String,
@@ -161,6 +173,7 @@ pub struct WorkerStatus {
 
 /// A session in a worker's status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionState {
     /// The session's identifier.
     pub session_id: String,
@@ -174,6 +187,7 @@ pub struct SessionState {
 
 /// The data of a disconnect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Disconnected {
     /// Who left.
     pub worker_id: String,
@@ -183,6 +197,7 @@ pub struct Disconnected {
 
 /// The data of init batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InitBatchResults {
     /// For whom.
     pub worker_id: String,
@@ -196,6 +211,7 @@ pub struct InitBatchResults {
 
 /// Whether one resource of an init batch was initialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum InitVerdict {
     /// It was.
@@ -206,6 +222,7 @@ pub enum InitVerdict {
 
 /// What became of one resource of an init batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InitResult {
     /// Whether it was initialised.
     pub status: InitVerdict,
@@ -219,6 +236,7 @@ pub struct InitResult {
 
 /// The data of init from-config.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConfigLoaded {
     /// Whether the file was read.
     pub config_loaded: bool,

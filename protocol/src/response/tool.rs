@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 /// A tool, as agents are told of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolDescription {
     /// The bare action: `click`.
     pub name: String,
@@ -18,13 +19,16 @@ pub struct ToolDescription {
     /// What it does, and when to use it.
     pub description: String,
     /// The JSON Schema of its parameters.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Object"))]
     pub input_schema: Box<RawValue>,
     /// Hints about it: read-only, destructive, idempotent.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Object"))]
     pub annotations: Box<RawValue>,
 }
 
 /// The answer of the list of tools.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolList {
     /// The tools.
     pub tools: Vec<ToolDescription>,
@@ -34,6 +38,11 @@ pub struct ToolList {
 
 /// The data of a batch's answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "BatchResults")
+)]
 pub struct BatchResults<R = Envelope> {
     /// An envelope for each action that ran, in the order asked.
     pub results: Vec<R>,
