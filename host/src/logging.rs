@@ -1,7 +1,8 @@
 //! The log: what the host and its plugins say, on stderr, as text or as JSON, one line each.
-//! [`sink`] is where the lines go.
+//! [`text`] is the form of a line, [`sink`] where the lines go.
 
 mod sink;
+mod text;
 
 pub use sink::flush;
 
@@ -45,7 +46,10 @@ pub fn start(level: LevelFilter, format: Format, feed: &Arc<Feed>) {
         .with_target("plugin", level);
     let layer = fmt::layer().with_writer(sink::Lines);
     let layer = match format {
-        Format::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
+        Format::Text => layer
+            .event_format(text::Text)
+            .with_ansi(io::stderr().is_terminal())
+            .boxed(),
         Format::Json => layer.json().flatten_event(true).boxed(),
     };
     let layer = layer.and_then(feed.log_layer()).with_filter(filter);

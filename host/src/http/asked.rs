@@ -8,6 +8,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, request::Parts};
+use hyper::body::Body;
 use sandbox_protocol::{
     ErrorKind, TraceId, WorkerId,
     request::{BadRequest, MAX_DEPTH},
@@ -20,7 +21,11 @@ use super::{
     body,
     front::Served,
 };
-use crate::{failure::Failure, observe::Parent, sandbox::Caller};
+use crate::{
+    failure::{Failure, internal},
+    observe::Parent,
+    sandbox::Caller,
+};
 
 /// The header with the worker's name, for bodies without one.
 const X_WORKER_ID: &str = "x-worker-id";
@@ -48,24 +53,10 @@ impl FromRequest<Arc<Served>> for Asked {
     type Rejection = Response;
 
     async fn from_request(request: Request, served: &Arc<Served>) -> Result<Self, Response> {
-        let started = Instant::now();
         let (mut head, body) = request.into_parts();
-        let visitor = visitor(&mut head);
-        let limits = &served.sandbox.config.server.limits;
-        let read = body::read(body, &head.headers, limits, started).await;
-        let checked = read.and_then(|body| {
-            check_depth(&body, limits.max_json_depth)?;
-            Ok(body)
-        });
-        match (visitor, checked) {
-            (Some(visitor), Ok(body)) => Ok(Self {
-                visitor,
-                headers: head.headers,
-                body,
-                started,
-            }),
-            (_, Err(failure)) => Err(refused(&failure, &head.headers, started)),
-            (None, Ok(_)) => Err(refused(&crate::failure::internal(), &head.headers, started)),
+        match visitor(&mut head) {
+            Some(visitor) => Self::read(head.headers, body, visitor, served).await,
+            None => Err(refused(&internal(), &head.headers, Instant::now())),
         }
     }
 }
@@ -75,6 +66,35 @@ fn visitor(head: &mut Parts) -> Option<Visitor> {
 }
 
 impl Asked {
+    /// Reads the body.
+    pub(super) async fn read<B>(
+        headers: HeaderMap,
+        body: B,
+        visitor: Visitor,
+        served: &Served,
+    ) -> Result<Self, Response>
+    where
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Send,
+    {
+        let started = Instant::now();
+        let limits = &served.sandbox.config.server.limits;
+        let read = body::read(body, &headers, limits, started).await;
+        let checked = read.and_then(|body| {
+            check_depth(&body, limits.max_json_depth)?;
+            Ok(body)
+        });
+        match checked {
+            Ok(body) => Ok(Self {
+                visitor,
+                headers,
+                body,
+                started,
+            }),
+            Err(failure) => Err(refused(&failure, &headers, started)),
+        }
+    }
+
     /// The trace of the request, given what its body says.
     pub(super) fn trace<'a>(&'a self, given: Option<Cow<'a, str>>) -> TraceId<'a> {
         TraceId::choose(header(&self.headers, TRACEPARENT), given)

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::BodyExt;
+use hyper::body::Body;
 use sandbox_protocol::ErrorKind;
 use tokio::time::{Instant, timeout_at};
 
@@ -20,12 +20,16 @@ const SLOWEST: u64 = 4 * 1024;
 const MAX_TRUST: u64 = 1024 * 1024;
 
 /// Reads all of `body`, of a request that began at `started`.
-pub(super) async fn read(
-    mut body: Body,
+pub(super) async fn read<B>(
+    mut body: B,
     headers: &HeaderMap,
     limits: &Limits,
     started: std::time::Instant,
-) -> Result<Bytes, Failure> {
+) -> Result<Bytes, Failure>
+where
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Send,
+{
     let announced = body.size_hint();
     if announced.lower() > limits.max_body_bytes {
         discard(body, headers);
@@ -74,7 +78,10 @@ impl<'a> Reader<'a> {
     }
 
     /// The next part of the body.
-    async fn part(&mut self, body: &mut Body) -> Result<Option<Bytes>, Failure> {
+    async fn part<B>(&mut self, body: &mut B) -> Result<Option<Bytes>, Failure>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
         let allowed = self.limits.header_timeout + Duration::from_secs(self.taken / SLOWEST);
         loop {
             let Ok(frame) = timeout_at(self.start + allowed, body.frame()).await else {
@@ -107,6 +114,7 @@ fn too_large(limits: &Limits) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::body::Body;
     use futures_util::stream;
 
     fn now() -> std::time::Instant {
