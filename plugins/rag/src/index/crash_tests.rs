@@ -13,9 +13,10 @@ use std::{
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{Change, Filter, Index, Place, Question};
+use super::{Adoption, Change, Filter, Index, Place, Question};
 use crate::{
     document::{Document, Id},
+    mode::Mode,
     text::Chunking,
 };
 
@@ -30,16 +31,22 @@ fn place(folder: &Path) -> Place {
             tokens: 64,
             overlap: 8,
         },
+        adoption: Adoption::Same,
     }
 }
 
 fn open(folder: &Path) -> Index {
-    Index::open(&place(folder), &CancellationToken::new(), |_| {}).unwrap()
+    Index::open(&place(folder), None, &CancellationToken::new(), |_| {}).unwrap()
 }
 
 fn found(index: &Index, question: &str) -> usize {
     index
-        .search(&Question::new(question, Filter::default(), 1000))
+        .search(&Question::new(
+            question,
+            Mode::Text,
+            Filter::default(),
+            1000,
+        ))
         .unwrap()
         .len()
 }
@@ -86,7 +93,7 @@ fn child_writes_until_killed() {
         let id = Some(Id::Number(number));
         let document = Document::new(id, None, Some(contents), Default::default(), 1000).unwrap();
         runtime
-            .block_on(index.change(Change::Put(index.prepare(&[document]))))
+            .block_on(index.change(Change::Put(index.prepare(&[document]).unwrap())))
             .unwrap();
         tell(&number.to_string());
     }
@@ -124,7 +131,7 @@ fn child_reads_a_corpus_until_killed() {
         return;
     };
     let cancelled = CancellationToken::new();
-    let _ = Index::open(&place(Path::new(&folder)), &cancelled, |progress| {
+    let _ = Index::open(&place(Path::new(&folder)), None, &cancelled, |progress| {
         if progress.documents > 2000 {
             tell("in the middle");
             loop {
@@ -158,7 +165,7 @@ fn a_corpus_that_was_being_read_is_read_again() {
         corpus: None,
         ..place(folder.path())
     };
-    let index = Index::open(&before, &CancellationToken::new(), |_| {}).unwrap();
+    let index = Index::open(&before, None, &CancellationToken::new(), |_| {}).unwrap();
     assert_eq!(
         found(&index, "state"),
         1,
