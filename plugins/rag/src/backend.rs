@@ -59,8 +59,8 @@ impl Rag {
     fn new(config: Config, env: &BackendEnv) -> Result<Self> {
         config.check()?;
         Ok(Self {
-            place: config.place(env),
-            model: config.model(env),
+            place: config.place(env.config_dir()),
+            model: config.model(env.config_dir()),
             config,
             opened: RwLock::default(),
             queries: Arc::default(),

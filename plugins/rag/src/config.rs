@@ -1,6 +1,9 @@
 //! What `resources.rag.config` may hold, and what is made of it.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use sandbox_plugin_api::prelude::*;
 
@@ -174,11 +177,11 @@ impl Config {
         faults
     }
 
-    /// Where the index is, with paths that hold wherever the process is.
-    pub(crate) fn place(&self, env: &BackendEnv) -> Place {
+    /// Where the index is; relative paths start at `folder`.
+    pub(crate) fn place(&self, folder: &Path) -> Place {
         Place {
-            directory: env.resolve(&self.index_path),
-            corpus: self.corpus_path.as_ref().map(|path| env.resolve(path)),
+            directory: folder.join(&self.index_path),
+            corpus: self.corpus_path.as_ref().map(|path| folder.join(path)),
             chunking: Chunking {
                 tokens: self.chunk_tokens,
                 overlap: self.chunk_overlap,
@@ -187,10 +190,10 @@ impl Config {
         }
     }
 
-    /// The model's folder, and where it runs.
-    pub(crate) fn model(&self, env: &BackendEnv) -> Option<(PathBuf, Device)> {
-        let folder = self.model_name.as_ref().map(|path| env.resolve(path))?;
-        Some((folder, device(&self.device)?))
+    /// The model's folder, and where it runs; a relative path starts at `folder`.
+    pub(crate) fn model(&self, folder: &Path) -> Option<(PathBuf, Device)> {
+        let model = folder.join(self.model_name.as_ref()?);
+        Some((model, device(&self.device)?))
     }
 
     /// How queries share the model's runs.

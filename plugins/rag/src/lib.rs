@@ -16,6 +16,7 @@ mod document;
 mod failure;
 mod index;
 mod mode;
+pub mod offline;
 mod queries;
 mod text;
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     IndexError, Progress,
-    embed::Preparation,
+    embed::{Known as _, Preparation},
     fields::Origin,
     known::Earlier,
     store::{Contents, LEAST_BYTES, Store, View, origin},
@@ -27,7 +27,6 @@ pub(crate) enum Adoption {
     /// An index of another model is refused.
     Same,
     /// An index of another model gets the vectors of this one.
-    #[expect(dead_code, reason = "for the offline builder")]
     Any,
 }
 
@@ -45,6 +44,8 @@ pub(crate) fn adopt(
         return Ok(());
     };
     let same = contents.model.as_ref() == Some(model.identity());
+    // Vectors of another model go with this commit, all of them: after it nobody knows them from ours.
+    let read_again = read_again && (same || contents.model.is_none());
     if same && !contents.unembedded {
         return Ok(());
     }
@@ -93,6 +94,7 @@ pub(crate) fn adopt(
                 bytes: written,
                 of: all,
                 documents: written,
+                reused: earlier.reused(),
             });
         }
     }

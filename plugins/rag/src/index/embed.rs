@@ -113,7 +113,10 @@ impl Preparation {
 /// Vectors that need not be made, by the key of their text.
 pub(crate) trait Known {
     /// The vector of a text.
-    fn vector(&self, key: u64) -> Option<Vec<u8>>;
+    fn vector(&mut self, key: u64) -> Option<Vec<u8>>;
+
+    /// How many were asked for and there.
+    fn reused(&self) -> u64;
 
     /// Takes note of a vector that was made.
     fn made(&mut self, key: u64, vector: &[u8]) -> Result<(), IndexError>;
@@ -123,8 +126,12 @@ pub(crate) trait Known {
 pub(crate) struct Nothing;
 
 impl Known for Nothing {
-    fn vector(&self, _: u64) -> Option<Vec<u8>> {
+    fn vector(&mut self, _: u64) -> Option<Vec<u8>> {
         None
+    }
+
+    fn reused(&self) -> u64 {
+        0
     }
 
     fn made(&mut self, _: u64, _: &[u8]) -> Result<(), IndexError> {

@@ -21,6 +21,7 @@ use super::{IndexError, embed::Known, fields::VECTOR_KEY, store::View, vectors::
 pub(crate) struct Earlier {
     in_index: HashMap<u64, (Arc<Vectors>, DocId)>,
     unfinished: Unfinished,
+    reused: u64,
 }
 
 /// A file of vectors that no commit holds yet: a key and a vector, one after the other. It is not
@@ -55,6 +56,7 @@ impl Earlier {
         Ok(Self {
             in_index,
             unfinished: Unfinished::open(index, model)?,
+            reused: 0,
         })
     }
 
@@ -66,12 +68,18 @@ impl Earlier {
 }
 
 impl Known for Earlier {
-    fn vector(&self, key: u64) -> Option<Vec<u8>> {
+    fn reused(&self) -> u64 {
+        self.reused
+    }
+
+    fn vector(&mut self, key: u64) -> Option<Vec<u8>> {
         let in_index = self.in_index.get(&key);
         let in_index = in_index.and_then(|(vectors, row)| vectors.kept(*row));
-        in_index
+        let vector = in_index
             .map(<[u8]>::to_vec)
-            .or_else(|| self.unfinished.vector(key))
+            .or_else(|| self.unfinished.vector(key));
+        self.reused += u64::from(vector.is_some());
+        vector
     }
 
     fn made(&mut self, key: u64, vector: &[u8]) -> Result<(), IndexError> {

@@ -25,6 +25,8 @@ mod writer;
 mod crash_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vector_tests;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -65,6 +67,8 @@ pub(crate) struct Progress {
     pub(crate) bytes: u64,
     pub(crate) of: u64,
     pub(crate) documents: u64,
+    /// How many vectors were there before.
+    pub(crate) reused: u64,
 }
 
 /// How much is in an index.

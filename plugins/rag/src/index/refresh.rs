@@ -137,13 +137,20 @@ impl Rebuild<'_> {
             if cancelled.is_cancelled() {
                 return Err(IndexError::Cancelled);
             }
-            progress(Progress {
-                bytes: lines.position(),
-                of: corpus.bytes(),
-                documents: self.written,
-            });
+            progress(self.progress(&lines, corpus));
         }
-        self.write()
+        self.write()?;
+        progress(self.progress(&lines, corpus));
+        Ok(())
+    }
+
+    fn progress(&self, lines: &Lines, corpus: &Corpus) -> Progress {
+        Progress {
+            bytes: lines.position(),
+            of: corpus.bytes(),
+            documents: self.written,
+            reused: self.known.reused(),
+        }
     }
 
     fn write(&mut self) -> Result<(), IndexError> {
