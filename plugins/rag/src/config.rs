@@ -1,10 +1,19 @@
 //! What `resources.rag.config` may hold, and what is made of it.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use sandbox_plugin_api::prelude::*;
 
-use crate::{index::Place, text::Chunking};
+use sandbox_embedding::Device;
+
+use crate::{
+    batcher::Batching,
+    index::{Adoption, Place},
+    text::Chunking,
+};
 
 /// The configuration as it is written. Relative paths start at the folder of the configuration file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -16,10 +25,11 @@ pub struct Config {
     /// changed: `contents` or `text`, optional `id` and `title`; other fields become metadata.
     #[serde(default)]
     pub corpus_path: Option<PathBuf>,
-    /// A folder with an embedding model. Not available in this version: leave it out.
+    /// A folder with an embedding model as sentence-transformers lays it out: `config.json`,
+    /// `tokenizer.json`, `model.safetensors`. Without one, passages are found by their words alone.
     #[serde(default)]
-    pub model_name: Option<String>,
-    /// Where a model runs: `cpu`, `cuda` or `cuda:0`. Without a model it changes nothing.
+    pub model_name: Option<PathBuf>,
+    /// Where the model runs: `cpu`, `cuda` or `cuda:0`. Without a model it changes nothing.
     #[serde(default = "cpu")]
     pub device: String,
     /// How many results a search gives when it does not say.
@@ -30,23 +40,26 @@ pub struct Config {
     #[serde(default = "number::<100>")]
     #[schemars(range(min = 1, max = 1000))]
     pub max_top_k: usize,
-    /// The length of the passages that long documents are cut into, in words (characters in
-    /// languages that put no spaces between words).
+    /// The length of the passages that long documents are cut into, in the model's tokens, at most as
+    /// many as it takes; without a model in words (characters in languages that put no spaces between
+    /// words).
     #[serde(default = "number::<256>")]
     #[schemars(range(min = 16, max = 8192))]
     pub chunk_tokens: usize,
-    /// How many words of a passage the next one repeats; at most half of `chunk_tokens`.
+    /// How many tokens of a passage the next one repeats; at most half of `chunk_tokens`.
     #[serde(default = "number::<32>")]
     pub chunk_overlap: usize,
-    /// With how many waiting queries a model runs at once. Without a model it changes nothing.
+    /// With how many queries the model runs without waiting for others that are on their way. A query
+    /// that is alone never waits. Without a model it changes nothing.
     #[serde(default = "number::<16>")]
     #[schemars(range(min = 1))]
     pub batcher_trigger_batch_size: usize,
-    /// How many queries a model takes in one run. Without a model it changes nothing.
+    /// How many queries the model takes in one run. Without a model it changes nothing.
     #[serde(default = "number::<32>")]
     #[schemars(range(min = 1))]
     pub batcher_max_batch_size: usize,
-    /// For how many seconds a model waits for company to a query. Without a model it changes nothing.
+    /// For how many seconds at most the model waits for queries that are on their way. Without a model
+    /// it changes nothing.
     #[serde(default = "fifty_milliseconds")]
     #[schemars(range(min = 0.0, max = 10.0))]
     pub batcher_max_wait_time: f64,
@@ -105,11 +118,13 @@ impl Config {
             "index_path: expected the path of a folder, found nothing".to_owned(),
         );
         expect(
-            self.model_name.is_none(),
-            "model_name: this version searches by full text only and runs no model; leave the key out".to_owned(),
+            self.model_name.as_ref().is_none_or(|name| !name.as_os_str().is_empty()),
+            "model_name: expected the path of a folder, found nothing; leave the key out to search \
+             by words alone"
+                .to_owned(),
         );
         expect(
-            is_device(&self.device),
+            device(&self.device).is_some(),
             format!(
                 "device: expected cpu, cuda or cuda:0, found {:?}",
                 self.device
@@ -162,22 +177,41 @@ impl Config {
         faults
     }
 
-    /// Where the index is, with paths that hold wherever the process is.
-    pub(crate) fn place(&self, env: &BackendEnv) -> Place {
+    /// Where the index is; relative paths start at `folder`.
+    pub(crate) fn place(&self, folder: &Path) -> Place {
         Place {
-            directory: env.resolve(&self.index_path),
-            corpus: self.corpus_path.as_ref().map(|path| env.resolve(path)),
+            directory: folder.join(&self.index_path),
+            corpus: self.corpus_path.as_ref().map(|path| folder.join(path)),
             chunking: Chunking {
                 tokens: self.chunk_tokens,
                 overlap: self.chunk_overlap,
             },
+            adoption: Adoption::Same,
+        }
+    }
+
+    /// The model's folder, and where it runs; a relative path starts at `folder`.
+    pub(crate) fn model(&self, folder: &Path) -> Option<(PathBuf, Device)> {
+        let model = folder.join(self.model_name.as_ref()?);
+        Some((model, device(&self.device)?))
+    }
+
+    /// How queries share the model's runs.
+    pub(crate) fn batching(&self) -> Batching {
+        Batching {
+            trigger: self.batcher_trigger_batch_size,
+            most: self.batcher_max_batch_size,
+            wait: Duration::from_secs_f64(self.batcher_max_wait_time),
         }
     }
 }
 
-fn is_device(device: &str) -> bool {
-    let number = device.strip_prefix("cuda:");
-    device == "cpu" || device == "cuda" || number.is_some_and(|number| number.parse::<u8>().is_ok())
+fn device(name: &str) -> Option<Device> {
+    match name.strip_prefix("cuda") {
+        None => (name == "cpu").then_some(Device::Cpu),
+        Some("") => Some(Device::Cuda(0)),
+        Some(number) => number.strip_prefix(':')?.parse().ok().map(Device::Cuda),
+    }
 }
 
 #[cfg(test)]
@@ -212,7 +246,16 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_refused_and_not_ignored() {
-        assert!(check(json!({"index_path": "x", "model_name": "m"})).contains("leave the key out"));
+    fn devices_are_named_as_elsewhere() {
+        for (name, expected) in [
+            ("cpu", Some(Device::Cpu)),
+            ("cuda", Some(Device::Cuda(0))),
+            ("cuda:3", Some(Device::Cuda(3))),
+            ("cuda:", None),
+            ("cudas", None),
+            ("gpu", None),
+        ] {
+            assert_eq!(device(name), expected, "{name}");
+        }
     }
 }

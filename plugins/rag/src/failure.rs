@@ -1,10 +1,23 @@
 //! What callers read when the index fails; the log gets the whole story.
 
-use std::error::Error as _;
+use std::{error::Error as _, io::ErrorKind};
 
+use sandbox_embedding::ModelError;
 use sandbox_plugin_api::prelude::*;
 
 use crate::index::IndexError;
+
+/// The error for the operator when the model cannot be loaded.
+pub(crate) fn explain_model(error: &ModelError, name: &str) -> Error {
+    Error::config(match error {
+        ModelError::File { source, .. } if source.kind() == ErrorKind::NotFound => format!(
+            "model_name {name}: {error}; it names a local folder with config.json, tokenizer.json and \
+             model.safetensors, and nothing is downloaded"
+        ),
+        ModelError::Device(_) => format!("device: {error}"),
+        _ => format!("model_name {name}: {error}"),
+    })
+}
 
 /// The error for the caller. `index` is the index's path as the configuration says it.
 pub(crate) fn explain(error: &IndexError, index: &str) -> Error {
@@ -20,6 +33,10 @@ pub(crate) fn explain(error: &IndexError, index: &str) -> Error {
             "index_path {index}: {error}; name an empty folder, or one that does not exist"
         )),
         IndexError::Format | IndexError::Damaged => Error::failed(format!("{error}: {rebuild}")),
+        IndexError::OtherModel { .. } => Error::config(format!(
+            "{error}: vectors of two models cannot be compared. Set model_name to the model of the \
+             index, or give its passages new vectors with rag-build --change-model, or {rebuild}"
+        )),
         IndexError::Corpus(error) => Error::config(match error.source() {
             Some(cause) => format!("corpus_path: {error}: {cause}"),
             None => format!("corpus_path: {error}"),
@@ -27,7 +44,7 @@ pub(crate) fn explain(error: &IndexError, index: &str) -> Error {
         IndexError::Cancelled => Error::failed("opening the index was cancelled"),
         IndexError::Closed => Error::unavailable("the index is closed: the backend is stopping"),
         // The causes hold paths of the server, which are the operator's to read.
-        IndexError::Engine(_) | IndexError::Io(_) | IndexError::Failed => {
+        IndexError::Engine(_) | IndexError::Io(_) | IndexError::Weights(_) | IndexError::Failed => {
             tracing::error!(?error, index, "the index failed");
             let kind = io_kind(error).map_or_else(String::new, |kind| format!(" ({kind})"));
             Error::failed(format!("{error}{kind}; the server's log says more"))
@@ -36,7 +53,7 @@ pub(crate) fn explain(error: &IndexError, index: &str) -> Error {
 }
 
 /// "no storage space", "permission denied" and the like: what an operator can act on.
-fn io_kind(error: &IndexError) -> Option<std::io::ErrorKind> {
+fn io_kind(error: &IndexError) -> Option<ErrorKind> {
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<std::io::Error>() {

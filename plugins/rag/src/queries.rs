@@ -20,9 +20,13 @@ pub(crate) struct Queries {
 pub(crate) struct UnderWay(Arc<Queries>);
 
 impl Queries {
-    /// Counts a call with this many queries.
+    /// Counts this many queries.
     pub(crate) fn arrived(&self, count: usize) {
         self.total.fetch_add(count as u64, Relaxed);
+    }
+
+    /// Counts a batch: a run of the model, or a call that needs none.
+    pub(crate) fn ran(&self) {
         self.batches.fetch_add(1, Relaxed);
     }
 

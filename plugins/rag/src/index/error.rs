@@ -36,6 +36,17 @@ pub(crate) enum IndexError {
     /// The corpus cannot be read.
     #[error(transparent)]
     Corpus(#[from] CorpusError),
+    /// The index has vectors of another model.
+    #[error("the index was made with {theirs}, and model_name is {ours}")]
+    OtherModel {
+        /// The model that is configured.
+        ours: String,
+        /// The model of the index.
+        theirs: String,
+    },
+    /// The model's weights cannot be read any more.
+    #[error("the model's files cannot be read")]
+    Weights(#[source] io::Error),
     /// The changes that were to be written with this one could not be.
     #[error("the index could not be written")]
     Failed,

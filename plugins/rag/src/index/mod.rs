@@ -1,34 +1,54 @@
 //! The index on disk: one directory, one server, one place that writes.
 //!
 //! [`store`] opens it and knows what is in it, [`refresh`] brings the corpus into it, [`writer`]
-//! writes what callers send, [`search`] reads. The engine commits atomically: what a killed server
-//! leaves behind is the last commit.
+//! writes what callers send, [`search`] reads: with [`words`] by what is written, with [`nearest`] by
+//! what is meant. The engine commits atomically: what a killed server leaves behind is the last
+//! commit. [`vectors`] says why that is true of vectors too.
 
+mod adopt;
+mod best;
+mod embed;
 mod error;
 mod fields;
 mod filter;
+mod known;
 mod lock;
+mod nearest;
 mod refresh;
 mod search;
 mod store;
+mod vectors;
+mod words;
 mod writer;
 
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vector_tests;
 
 use std::{path::PathBuf, sync::Arc};
 
+use sandbox_embedding::Model;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::{
+    adopt::Adoption,
     error::IndexError,
     filter::{Filter, FilterError},
-    search::{Passage, Question},
+    search::{Meaning, Passage, Question},
     writer::{Change, Changed, Prepared},
 };
-use self::{lock::Lock, search::Bm25, store::Store, writer::Writer};
+use self::{
+    embed::{Nothing, Preparation},
+    fields::Origin,
+    lock::Lock,
+    nearest::Nearest,
+    store::Store,
+    words::Bm25,
+    writer::Writer,
+};
 use crate::{document::Document, text::Chunking};
 
 /// Where an index is, and what goes into it.
@@ -37,6 +57,8 @@ pub(crate) struct Place {
     pub(crate) directory: PathBuf,
     pub(crate) corpus: Option<PathBuf>,
     pub(crate) chunking: Chunking,
+    /// What to do with an index of another model.
+    pub(crate) adoption: Adoption,
 }
 
 /// How far the work on the corpus is.
@@ -45,6 +67,8 @@ pub(crate) struct Progress {
     pub(crate) bytes: u64,
     pub(crate) of: u64,
     pub(crate) documents: u64,
+    /// How many vectors were there before.
+    pub(crate) reused: u64,
 }
 
 /// How much is in an index.
@@ -55,12 +79,16 @@ pub(crate) struct Counts {
     pub(crate) bytes: u64,
 }
 
+/// How many passages are embedded before others have a turn.
+const TOGETHER: usize = 64;
+
 /// An open index. The lock is let go of last.
 pub(crate) struct Index {
     store: Arc<Store>,
     writer: Writer,
-    ranker: Bm25,
-    chunking: Chunking,
+    words: Bm25,
+    nearest: Nearest,
+    preparation: Preparation,
     _lock: Lock,
 }
 
@@ -68,32 +96,57 @@ impl Index {
     /// Opens the index, makes it if there is none, and brings the corpus into it if that changed.
     pub(crate) fn open(
         place: &Place,
+        model: Option<Arc<Model>>,
         cancelled: &CancellationToken,
-        progress: impl FnMut(Progress),
+        mut progress: impl FnMut(Progress),
     ) -> Result<Self, IndexError> {
         let lock = Store::prepare(&place.directory)?;
-        let store = Arc::new(Store::open(&place.directory)?);
+        let identity = model.as_ref().map(|model| model.identity());
+        let store = Arc::new(Store::open(&place.directory, identity, place.adoption)?);
+        let preparation = Preparation {
+            fields: store.fields,
+            chunking: place.chunking,
+            model,
+        };
+        let read_again = place.corpus.is_some();
+        adopt::adopt(&store, &preparation, read_again, cancelled, &mut progress)?;
         if let Some(corpus) = &place.corpus {
-            refresh::refresh(&store, corpus, place.chunking, cancelled, progress)?;
+            refresh::refresh(&store, corpus, &preparation, cancelled, progress)?;
         }
         Ok(Self {
-            ranker: Bm25::new(store.fields),
-            writer: Writer::start(Arc::clone(&store))?,
+            words: Bm25::new(store.fields),
+            nearest: Nearest::new(store.fields),
+            writer: Writer::start(Arc::clone(&store), preparation.model.is_some())?,
             store,
-            chunking: place.chunking,
+            preparation,
             _lock: lock,
         })
     }
 
     /// The passages that answer the question best, one of each document.
     pub(crate) fn search(&self, question: &Question) -> Result<Vec<Passage>, IndexError> {
-        search::search(&self.store, &self.ranker, question)
+        search::search(&self.store, &self.words, &self.nearest, question)
     }
 
-    /// Cuts documents into passages, ready to be written. Takes time for long ones.
-    pub(crate) fn prepare(&self, documents: &[Document]) -> Vec<Prepared> {
-        let prepare = |document| Prepared::new(document, self.store.fields, self.chunking);
-        documents.iter().map(prepare).collect()
+    /// Cuts documents into passages and embeds them, ready to be written. Takes time.
+    pub(crate) fn prepare(&self, documents: &[Document]) -> Result<Vec<Prepared>, IndexError> {
+        let mut prepared = Vec::with_capacity(documents.len());
+        let (mut drafts, mut lengths) = (Vec::new(), Vec::new());
+        for (place, document) in documents.iter().enumerate() {
+            let before = drafts.len();
+            drafts.extend(self.preparation.drafts(document, Origin::Caller));
+            lengths.push((&document.id, drafts.len() - before));
+            if drafts.len() >= TOGETHER || place + 1 == documents.len() {
+                let drafts = std::mem::take(&mut drafts);
+                let mut passages = self.preparation.finish(drafts, &mut Nothing)?.into_iter();
+                let of_document = lengths.drain(..).map(|(id, length)| Prepared {
+                    id: id.clone(),
+                    passages: passages.by_ref().take(length).collect(),
+                });
+                prepared.extend(of_document);
+            }
+        }
+        Ok(prepared)
     }
 
     /// Carries out a change. When this returns, the change is on disk and the next search sees it.

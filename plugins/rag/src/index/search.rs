@@ -1,44 +1,79 @@
 //! Questions: which passages answer one best, and one of each document.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use sandbox_embedding::Int8;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tantivy::{
-    DocAddress, Score, Searcher, Term,
-    collector::TopDocs,
-    columnar::Column,
-    query::{BooleanQuery, Occur, Query, TermQuery},
-    schema::IndexRecordOption,
-};
+use tantivy::{DocAddress, Score, columnar::Column};
 
 use super::{
     Filter, IndexError,
-    fields::{DOCUMENT, Fields},
-    store::Store,
+    fields::DOCUMENT,
+    store::{Store, View},
 };
-use crate::text::query_terms;
+use crate::{mode::Mode, text::query_terms};
 
-/// A page pasted as a question has hundreds of words; its rarest ones find what it is about, and
-/// each further one costs time.
-const MAX_TERMS: usize = 96;
+/// Reciprocal rank fusion: a document's score is the sum of `1 / (RANK + its rank)` over the rankings
+/// that it is in. 60 is what its authors found to do well everywhere (Cormack, Clarke and Büttcher,
+/// 2009).
+const RANK: f32 = 60.0;
+/// How far down the rankings that are fused are looked at, at least: a document that is somewhere in
+/// both should be found.
+const DEPTH: usize = 50;
 
 /// What is asked, ready to be looked up.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
-    terms: Vec<String>,
-    filter: Filter,
+    pub(super) terms: Vec<String>,
+    pub(super) filter: Filter,
     top_k: usize,
+    by_words: bool,
+    pub(super) meaning: Option<Meaning>,
+}
+
+/// What a question means to the model.
+#[derive(Clone, Debug)]
+pub(crate) struct Meaning {
+    pub(super) vector: Vec<f32>,
+    pub(super) small: Int8,
+    /// How much of the question the model knows, from 0 to 1.
+    known: f32,
+}
+
+impl Meaning {
+    pub(crate) fn new(vector: Vec<f32>, known: f32) -> Self {
+        Self {
+            small: Int8::nearest(&vector),
+            vector,
+            known,
+        }
+    }
 }
 
 impl Question {
     /// `text` is plain text: no character has a meaning as syntax.
-    pub(crate) fn new(text: &str, filter: Filter, top_k: usize) -> Self {
+    pub(crate) fn new(text: &str, mode: Mode, filter: Filter, top_k: usize) -> Self {
+        let by_words = mode != Mode::Dense;
         Self {
-            terms: query_terms(text),
+            terms: if by_words {
+                query_terms(text)
+            } else {
+                Vec::new()
+            },
             filter,
             top_k,
+            by_words,
+            meaning: None,
+        }
+    }
+
+    /// Says what it means, for the modes that look for that.
+    pub(crate) fn by_meaning(self, meaning: Meaning) -> Self {
+        Self {
+            meaning: Some(meaning),
+            ..self
         }
     }
 }
@@ -58,143 +93,135 @@ pub(crate) struct Passage {
     pub(crate) metadata: Map<String, Value>,
 }
 
-/// A way to order passages by how well they answer a question. Full text is one; a vector index is
-/// another, and a fusion of both a third.
+/// A way to order passages by how well they answer a question: by words, or by meaning.
 pub(crate) trait Ranker: Send + Sync {
     /// The best passages, best first, at most `limit`; fewer only if there are no more.
     fn rank(
         &self,
-        searcher: &Searcher,
+        view: &View,
         question: &Question,
         limit: usize,
     ) -> Result<Vec<(Score, DocAddress)>, IndexError>;
 }
 
-/// Full text: BM25 over the terms that question and passage share.
-pub(crate) struct Bm25 {
-    fields: Fields,
-}
-
-impl Bm25 {
-    pub(crate) const fn new(fields: Fields) -> Self {
-        Self { fields }
-    }
-
-    fn query(
-        &self,
-        searcher: &Searcher,
-        question: &Question,
-    ) -> Result<Box<dyn Query>, IndexError> {
-        let terms = self.rarest(searcher, &question.terms)?;
-        let words = terms.into_iter().map(|term| -> Box<dyn Query> {
-            Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs))
-        });
-        let words: Box<dyn Query> = Box::new(BooleanQuery::union(words.collect()));
-        Ok(match question.filter.query(self.fields.filter) {
-            None => words,
-            Some(filter) => Box::new(BooleanQuery::new(vec![
-                (Occur::Must, words),
-                (Occur::Must, filter),
-            ])),
-        })
-    }
-
-    fn rarest(&self, searcher: &Searcher, terms: &[String]) -> Result<Vec<Term>, IndexError> {
-        let terms = terms
-            .iter()
-            .map(|term| Term::from_field_text(self.fields.terms, term));
-        if terms.len() <= MAX_TERMS {
-            return Ok(terms.collect());
-        }
-        let mut counted = terms
-            .map(|term| Ok((searcher.doc_freq(&term)?, term)))
-            .collect::<Result<Vec<_>, IndexError>>()?;
-        counted.retain(|(count, _)| *count > 0);
-        counted.sort_by_key(|(count, _)| *count);
-        Ok(counted
-            .into_iter()
-            .take(MAX_TERMS)
-            .map(|(_, term)| term)
-            .collect())
-    }
-}
-
-impl Ranker for Bm25 {
-    fn rank(
-        &self,
-        searcher: &Searcher,
-        question: &Question,
-        limit: usize,
-    ) -> Result<Vec<(Score, DocAddress)>, IndexError> {
-        if question.terms.is_empty() {
-            return Ok(Vec::new());
-        }
-        let query = self.query(searcher, question)?;
-        Ok(searcher.search(&query, &TopDocs::with_limit(limit).order_by_score())?)
-    }
+/// A document's best passage.
+struct Hit {
+    score: Score,
+    at: DocAddress,
+    document: Option<u64>,
 }
 
 /// The best passage of each of the best documents.
 pub(crate) fn search(
     store: &Store,
-    ranker: &dyn Ranker,
+    words: &dyn Ranker,
+    nearest: &dyn Ranker,
     question: &Question,
 ) -> Result<Vec<Passage>, IndexError> {
-    let searcher = store.searcher();
-    let passages = usize::try_from(searcher.num_docs()).unwrap_or(usize::MAX);
+    let view = store.view();
     // Where documents have several passages, some of the first will be of the same document.
-    let several = searcher.num_docs() > store.contents().documents();
-    let mut limit = if several {
-        question.top_k * 2
-    } else {
-        question.top_k
-    };
-    let best = loop {
-        let hits = ranker.rank(&searcher, question, limit)?;
-        let all = hits.len() < limit || limit >= passages;
-        let best = one_of_each_document(&searcher, hits)?;
-        if best.len() >= question.top_k || all {
-            break best;
+    let several = view.searcher.num_docs() > store.contents().documents();
+    let rank = |ranker: &dyn Ranker, wanted| documents(&view, ranker, question, wanted, several);
+    let hits = match (&question.meaning, question.by_words) {
+        (None, _) => rank(words, question.top_k)?,
+        (Some(_), false) => rank(nearest, question.top_k)?,
+        (Some(meaning), true) => {
+            let depth = question.top_k.max(DEPTH);
+            // What is asked in a script that the model does not know means nothing to it: then the
+            // words decide.
+            let rankings = [
+                (rank(words, depth)?, 1.0),
+                (rank(nearest, depth)?, meaning.known),
+            ];
+            fuse(rankings)
         }
-        limit *= 4;
     };
-    let best = best.into_iter().take(question.top_k);
-    best.map(|(score, at)| {
-        let stored = store.fields.read(&searcher, at)?;
+    let best = hits.into_iter().take(question.top_k);
+    best.map(|hit| {
+        let stored = store.fields.read(&view.searcher, hit.at)?;
         Ok(Passage {
             id: stored.id,
             title: stored.title,
             content: stored.content,
-            score,
+            score: hit.score,
             metadata: stored.metadata,
         })
     })
     .collect()
 }
 
-fn one_of_each_document(
-    searcher: &Searcher,
-    mut hits: Vec<(Score, DocAddress)>,
-) -> Result<Vec<(Score, DocAddress)>, IndexError> {
-    let mut columns: Vec<Option<Column<u64>>> = vec![None; searcher.segment_readers().len()];
-    let mut seen = HashSet::with_capacity(hits.len());
-    let mut failure = None;
-    hits.retain(|(_, at)| {
-        let column = match &mut columns[at.segment_ord as usize] {
-            Some(column) => column,
-            none => match searcher
-                .segment_reader(at.segment_ord)
-                .fast_fields()
-                .u64(DOCUMENT)
-            {
-                Ok(column) => none.insert(column),
-                Err(error) => {
-                    failure = Some(error);
-                    return false;
+/// The documents that a ranker puts first, at least as many as are wanted if there are so many.
+fn documents(
+    view: &View,
+    ranker: &dyn Ranker,
+    question: &Question,
+    wanted: usize,
+    several: bool,
+) -> Result<Vec<Hit>, IndexError> {
+    let passages = usize::try_from(view.searcher.num_docs()).unwrap_or(usize::MAX);
+    let mut limit = if several { wanted * 2 } else { wanted };
+    loop {
+        let found = ranker.rank(view, question, limit)?;
+        let all = found.len() < limit || limit >= passages;
+        let hits = one_of_each_document(view, found)?;
+        if hits.len() >= wanted || all {
+            return Ok(hits);
+        }
+        limit *= 4;
+    }
+}
+
+/// One ranking of several, each of which has a weight. Of a document's passages, that counts which
+/// stands higher.
+fn fuse(rankings: [(Vec<Hit>, f32); 2]) -> Vec<Hit> {
+    let mut fused: Vec<(Hit, usize)> = Vec::new();
+    let mut places: HashMap<Option<u64>, usize> = HashMap::new();
+    for (hits, weight) in rankings {
+        if weight <= 0.0 {
+            continue;
+        }
+        for (rank, hit) in hits.into_iter().enumerate() {
+            #[expect(clippy::cast_precision_loss, reason = "ranks are small")]
+            let score = weight / (RANK + 1.0 + rank as f32);
+            if let Some(place) = places.get(&hit.document) {
+                let (known, best_rank) = &mut fused[*place];
+                known.score += score;
+                if rank < *best_rank {
+                    (known.at, *best_rank) = (hit.at, rank);
                 }
-            },
+            } else {
+                places.insert(hit.document, fused.len());
+                fused.push((Hit { score, ..hit }, rank));
+            }
+        }
+    }
+    // Stable: of two that are equally good, the one with the words comes first.
+    fused.sort_by(|(a, _), (b, _)| b.score.total_cmp(&a.score));
+    fused.into_iter().map(|(hit, _)| hit).collect()
+}
+
+fn one_of_each_document(
+    view: &View,
+    ranked: Vec<(Score, DocAddress)>,
+) -> Result<Vec<Hit>, IndexError> {
+    let segments = view.searcher.segment_readers();
+    let mut columns: Vec<Option<Column<u64>>> = vec![None; segments.len()];
+    let mut seen = HashSet::with_capacity(ranked.len());
+    let mut hits = Vec::with_capacity(ranked.len());
+    for (score, at) in ranked {
+        let segment = at.segment_ord as usize;
+        let column = match &mut columns[segment] {
+            Some(column) => column,
+            none => none.insert(segments[segment].fast_fields().u64(DOCUMENT)?),
         };
-        seen.insert(column.first(at.doc_id))
-    });
-    failure.map_or(Ok(hits), |error| Err(error.into()))
+        let document = column.first(at.doc_id);
+        if seen.insert(document) {
+            hits.push(Hit {
+                score,
+                at,
+                document,
+            });
+        }
+    }
+    Ok(hits)
 }

@@ -4,9 +4,10 @@ use std::{
     fs::{self, File},
     io, panic,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
+use sandbox_embedding::Identity;
 use serde::{Deserialize, Serialize};
 use tantivy::{
     DocId, DocSet as _, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher,
@@ -18,8 +19,10 @@ use tantivy::{
 
 use super::{
     Counts, IndexError,
+    adopt::{self, Adoption},
     fields::{ANALYZER, Fields, ORIGIN, Origin},
     lock::Lock,
+    vectors::{VectorFiles, Vectors},
 };
 use crate::{corpus::Fingerprint, text::Analyzer};
 
@@ -33,6 +36,16 @@ pub(crate) struct Store {
     reader: IndexReader,
     directory: PathBuf,
     contents: Mutex<Contents>,
+    /// There with a model.
+    vectors: Option<VectorFiles>,
+    view: RwLock<Arc<View>>,
+}
+
+/// The index as of one commit: it stays as it is, whatever is written.
+pub(crate) struct View {
+    pub(crate) searcher: Searcher,
+    /// The vectors of each segment; none without a model.
+    pub(crate) vectors: Vec<Arc<Vectors>>,
 }
 
 /// What is in the index, written with every commit and by the same atomic step.
@@ -44,6 +57,12 @@ pub(crate) struct Contents {
     pub(crate) from_callers: u64,
     /// The corpus that was read, and how.
     pub(crate) corpus: Option<CorpusState>,
+    /// The model whose vectors the passages have.
+    #[serde(default)]
+    pub(crate) model: Option<Identity>,
+    /// Whether there may be passages without a vector, written when no model was configured.
+    #[serde(default)]
+    pub(crate) unembedded: bool,
 }
 
 /// A corpus that is in the index.
@@ -52,6 +71,9 @@ pub(crate) struct CorpusState {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) chunk_tokens: usize,
     pub(crate) chunk_overlap: usize,
+    /// The model by whose tokens it was cut.
+    #[serde(default)]
+    pub(crate) model: Option<Identity>,
 }
 
 impl Contents {
@@ -79,13 +101,22 @@ impl Store {
         Lock::take(directory)
     }
 
-    /// Opens the index of a locked directory, or makes it.
-    pub(crate) fn open(directory: &Path) -> Result<Self, IndexError> {
+    /// Opens the index of a locked directory, or makes it; with the vectors of a model, if there is one.
+    pub(crate) fn open(
+        directory: &Path,
+        model: Option<&Identity>,
+        adoption: Adoption,
+    ) -> Result<Self, IndexError> {
         // The engine trusts some lengths that it reads from its files, and panics on wrong ones.
-        panic::catch_unwind(|| Self::open_or_panic(directory)).unwrap_or(Err(IndexError::Damaged))
+        panic::catch_unwind(|| Self::open_or_panic(directory, model, adoption))
+            .unwrap_or(Err(IndexError::Damaged))
     }
 
-    fn open_or_panic(directory: &Path) -> Result<Self, IndexError> {
+    fn open_or_panic(
+        directory: &Path,
+        model: Option<&Identity>,
+        adoption: Adoption,
+    ) -> Result<Self, IndexError> {
         let files = MmapDirectory::open(directory).map_err(TantivyError::from)?;
         let (schema, fields) = Fields::schema();
         let exists = tantivy::Index::exists(&files).map_err(TantivyError::from)?;
@@ -109,18 +140,38 @@ impl Store {
             Some(json) => serde_json::from_str(&json).map_err(|_| IndexError::Format)?,
             None => Contents::default(),
         };
+        adopt::check(&contents, model, adoption)?;
+        let vectors = model
+            .map(|model| VectorFiles::open(directory, fields, model.dimensions))
+            .transpose()?;
+        let view = RwLock::new(Arc::new(View::of(&reader, vectors.as_ref())?));
         Ok(Self {
             fields,
             engine,
             reader,
             directory: directory.to_owned(),
             contents: Mutex::new(contents),
+            vectors,
+            view,
         })
     }
 
-    /// A view of the last commit that stays as it is.
-    pub(crate) fn searcher(&self) -> Searcher {
-        self.reader.searcher()
+    /// The last commit.
+    pub(crate) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Shows the last commit to searches, and what the engine has merged since.
+    pub(crate) fn renew(&self) -> Result<(), IndexError> {
+        self.reader.reload()?;
+        let view = Arc::new(View::of(&self.reader, self.vectors.as_ref())?);
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+        Ok(())
+    }
+
+    /// The index's folder.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// A writer with this many threads, which each flush what they hold when it takes that many
@@ -143,6 +194,11 @@ impl Store {
             .clone()
     }
 
+    /// What the next commit will hold besides its own changes.
+    pub(crate) fn will_have(&self, contents: Contents) {
+        *self.contents.lock().unwrap_or_else(PoisonError::into_inner) = contents;
+    }
+
     /// Commits what was given to the writer, and shows it to searches. Durable when it returns.
     pub(crate) fn commit(
         &self,
@@ -155,8 +211,8 @@ impl Store {
         commit.commit()?;
         // The engine syncs every file, but not the directory after its last rename.
         File::open(&self.directory)?.sync_all()?;
-        self.reader.reload()?;
-        *self.contents.lock().unwrap_or_else(PoisonError::into_inner) = contents;
+        self.renew()?;
+        self.will_have(contents);
         Ok(())
     }
 
@@ -167,9 +223,12 @@ impl Store {
             // A merge may have removed the file since.
             bytes += entry?.metadata().map_or(0, |metadata| metadata.len());
         }
+        if let Some(vectors) = &self.vectors {
+            bytes += vectors.bytes()?;
+        }
         Ok(Counts {
             documents: self.contents().documents(),
-            passages: self.searcher().num_docs(),
+            passages: self.view().searcher.num_docs(),
             bytes,
         })
     }
@@ -199,7 +258,23 @@ impl Store {
     }
 }
 
-fn origin(segment: &SegmentReader, passage: DocId) -> Result<Origin, IndexError> {
+impl View {
+    fn of(reader: &IndexReader, files: Option<&VectorFiles>) -> Result<Self, IndexError> {
+        let searcher = reader.searcher();
+        let mut vectors = Vec::new();
+        if let Some(files) = files {
+            let segments = searcher.segment_readers();
+            vectors = segments
+                .iter()
+                .map(|segment| files.of(segment))
+                .collect::<Result<_, _>>()?;
+            files.keep_only(segments.iter());
+        }
+        Ok(Self { searcher, vectors })
+    }
+}
+
+pub(crate) fn origin(segment: &SegmentReader, passage: DocId) -> Result<Origin, IndexError> {
     let origins = segment.fast_fields().u64(ORIGIN)?;
     match origins.first(passage) {
         Some(0) => Ok(Origin::Corpus),

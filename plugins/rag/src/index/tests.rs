@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::mode::Mode;
 
 const CHUNKING: Chunking = Chunking {
     tokens: 64,
@@ -32,11 +33,12 @@ impl Folder {
             directory: self.0.path().join("index"),
             corpus: Some(self.0.path().join("corpus.jsonl")),
             chunking: CHUNKING,
+            adoption: Adoption::Same,
         }
     }
 
     fn open(&self) -> Result<Index, IndexError> {
-        Index::open(&self.place(), &CancellationToken::new(), |_| {})
+        Index::open(&self.place(), None, &CancellationToken::new(), |_| {})
     }
 
     fn index_dir(&self) -> impl AsRef<Path> {
@@ -64,7 +66,7 @@ fn change(index: &Index, change: Change) -> Changed {
 }
 
 fn put(index: &Index, documents: &[Document]) -> Changed {
-    change(index, Change::Put(index.prepare(documents)))
+    change(index, Change::Put(index.prepare(documents).unwrap()))
 }
 
 fn delete(index: &Index, ids: &[&str]) -> Changed {
@@ -76,7 +78,9 @@ fn delete(index: &Index, ids: &[&str]) -> Changed {
 
 fn ask(index: &Index, question: &str, filter: &Value) -> Vec<String> {
     let filter = Filter::new(filter.as_object().unwrap_or(&Map::new())).unwrap();
-    let passages = index.search(&Question::new(question, filter, 10)).unwrap();
+    let passages = index
+        .search(&Question::new(question, Mode::Text, filter, 10))
+        .unwrap();
     passages.into_iter().map(|passage| passage.id).collect()
 }
 
@@ -215,7 +219,7 @@ fn a_wrong_corpus_leaves_the_index_as_it_was() {
         corpus: None,
         ..folder.place()
     };
-    let index = Index::open(&without, &CancellationToken::new(), |_| {}).unwrap();
+    let index = Index::open(&without, None, &CancellationToken::new(), |_| {}).unwrap();
     assert_eq!(found(&index, "apple banana"), ["a"]);
 }
 
@@ -227,7 +231,7 @@ fn a_cancelled_reading_leaves_nothing() {
     let folder = Folder::new(&many);
     let cancelled = CancellationToken::new();
     let mut steps = 0;
-    let result = Index::open(&folder.place(), &cancelled, |progress| {
+    let result = Index::open(&folder.place(), None, &cancelled, |progress| {
         assert!(progress.bytes <= progress.of && progress.documents > 0);
         steps += 1;
         cancelled.cancel();
@@ -267,7 +271,7 @@ fn a_long_document_answers_once_with_its_best_passage() {
     let index = folder.open().unwrap();
     assert!(index.counts().unwrap().passages > 20);
     let passages = index
-        .search(&Question::new("heron", Filter::default(), 10))
+        .search(&Question::new("heron", Mode::Text, Filter::default(), 10))
         .unwrap();
     // Two of its passages speak of herons.
     assert_eq!(passages.len(), 6);
@@ -356,7 +360,7 @@ fn changes_of_many_callers_are_all_kept() {
                 let index = Arc::clone(&index);
                 tokio::spawn(async move {
                     let id = format!("doc-{}", n % 100);
-                    let prepared = index.prepare(&[document(&id, "the same words")]);
+                    let prepared = index.prepare(&[document(&id, "the same words")]).unwrap();
                     index.change(Change::Put(prepared)).await.unwrap()
                 })
             })

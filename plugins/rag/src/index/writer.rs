@@ -14,26 +14,16 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     IndexError,
-    fields::{Fields, Origin},
+    fields::Origin,
     store::{Contents, LEAST_BYTES, Store},
 };
-use crate::{document::Document, text::Chunking};
 
 /// How many changes may wait; further callers wait for a place, so that memory stays bounded.
 const QUEUE: usize = 64;
 /// A document cut into passages.
 pub(crate) struct Prepared {
-    id: String,
-    passages: Vec<TantivyDocument>,
-}
-
-impl Prepared {
-    pub(crate) fn new(document: &Document, fields: Fields, chunking: Chunking) -> Self {
-        Self {
-            id: document.id.clone(),
-            passages: fields.passages(document, Origin::Caller, chunking),
-        }
-    }
+    pub(crate) id: String,
+    pub(crate) passages: Vec<TantivyDocument>,
 }
 
 /// What is to be changed.
@@ -67,11 +57,13 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(store: Arc<Store>) -> io::Result<Self> {
+    /// Starts the thread. `embeds` says whether documents come with vectors.
+    pub(crate) fn start(store: Arc<Store>, embeds: bool) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let thread = thread::Builder::new().name("rag-writer".to_owned());
         let state = Loop {
             store,
+            embeds,
             writer: None,
         };
         let thread = thread.spawn(move || state.run(receiver))?;
@@ -110,6 +102,7 @@ impl Drop for Writer {
 /// What the thread has.
 struct Loop {
     store: Arc<Store>,
+    embeds: bool,
     /// Made for the first change: it has threads and memory of its own, and most servers only read.
     writer: Option<IndexWriter>,
 }
@@ -175,7 +168,7 @@ impl Loop {
         let writer = self.writer.insert(writer);
         let mut group = Group {
             store: &self.store,
-            searcher: self.store.searcher(),
+            searcher: self.store.view().searcher.clone(),
             writer,
             contents: self.store.contents(),
             touched: HashMap::new(),
@@ -185,7 +178,8 @@ impl Loop {
             .map(|change| group.apply(change))
             .collect::<Result<Vec<_>, _>>()?;
         if !group.touched.is_empty() {
-            let contents = group.contents;
+            let mut contents = group.contents;
+            contents.unembedded |= !self.embeds && contents.model.is_some();
             self.store.commit(writer, contents)?;
         }
         Ok(results)

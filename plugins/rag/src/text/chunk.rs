@@ -26,11 +26,24 @@ struct Start {
 impl Chunking {
     /// The passages of `text`: the text itself if it is short, at least one in any case.
     pub(crate) fn split<'a>(&self, text: &'a str) -> Vec<&'a str> {
+        self.split_by(text, || starts_of_words(text))
+    }
+
+    /// The same with the tokens of a model: `tokens` says where each begins and ends.
+    pub(crate) fn split_tokens<'a>(
+        &self,
+        text: &'a str,
+        tokens: impl FnOnce() -> Vec<(usize, usize)>,
+    ) -> Vec<&'a str> {
+        self.split_by(text, || starts_of_tokens(text, &tokens()))
+    }
+
+    fn split_by<'a>(&self, text: &'a str, starts: impl FnOnce() -> Vec<Start>) -> Vec<&'a str> {
         // Every token has a byte, so a text of few bytes needs no counting.
         if text.len() <= self.tokens {
             return vec![text.trim()];
         }
-        let starts = starts(text);
+        let starts = starts();
         let mut passages = Vec::new();
         let mut first = 0;
         loop {
@@ -68,7 +81,41 @@ impl Chunking {
     }
 }
 
-fn starts(text: &str) -> Vec<Start> {
+/// The starts of a model's tokens. Those that it has no word for may be as long as they like.
+fn starts_of_tokens(text: &str, tokens: &[(usize, usize)]) -> Vec<Start> {
+    let mut starts: Vec<Start> = Vec::with_capacity(tokens.len());
+    let mut position = 0;
+    for (begin, end) in tokens {
+        // Several tokens of one character begin together; none may begin in the one before.
+        let (begin, end) = (
+            text.ceil_char_boundary(*begin),
+            text.floor_char_boundary(*end),
+        );
+        if end <= position {
+            continue;
+        }
+        let gap = text.get(position..begin).unwrap_or_default();
+        push_pieces(&mut starts, gap, position, BYTES_PER_TOKEN);
+        // A model's full stop is a token of its own, before the gap.
+        let before = text[..begin].chars().next_back();
+        let sentence = ends_sentence(gap)
+            || before.is_some_and(|c| "。！？；".contains(c))
+            || (!gap.is_empty() && before_gap(text, position).is_some_and(|c| ".!?".contains(c)));
+        let first = starts.len();
+        let begin = begin.max(position);
+        push_pieces(&mut starts, &text[begin..end], begin, 0);
+        starts[first].sentence = sentence;
+        position = end;
+    }
+    push_pieces(&mut starts, &text[position..], position, BYTES_PER_TOKEN);
+    starts
+}
+
+fn before_gap(text: &str, position: usize) -> Option<char> {
+    text[..position].chars().next_back()
+}
+
+fn starts_of_words(text: &str) -> Vec<Start> {
     let mut starts = Vec::new();
     let mut position = 0;
     for run in runs(text) {

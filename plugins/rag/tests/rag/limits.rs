@@ -103,7 +103,7 @@ fn modes_that_need_a_model_say_so() {
     for mode in ["dense", "hybrid"] {
         let (code, message) = server.refused("rag:search", json!({"query": "a", "mode": mode}));
         assert_eq!(code, 2004);
-        assert!(message.contains("embedding model"), "{message}");
+        assert!(message.contains("model_name"), "{message}");
         assert_eq!(
             server
                 .refused("rag:batch_search", json!({"queries": ["a"], "mode": mode}))
@@ -155,8 +155,8 @@ fn a_wrong_configuration_is_refused_when_the_backend_is_made() {
     for (config, part) in [
         (json!({}), "index_path is missing"),
         (
-            json!({"index_path": "x", "model_name": "m"}),
-            "model_name: this version",
+            json!({"index_path": "x", "model_name": ""}),
+            "model_name: expected the path of a folder",
         ),
         (json!({"index_path": "x", "max_topk": 5}), "max_top_k"),
         (

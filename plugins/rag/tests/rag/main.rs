@@ -1,7 +1,9 @@
 //! The backend through its real vtable, on the corpus that ships with it.
 #![expect(clippy::unwrap_used, reason = "a test that unwraps in vain has failed")]
 
+mod build;
 mod limits;
+mod meaning;
 mod relevance;
 mod tools;
 

@@ -4,7 +4,7 @@ use sandbox_plugin_api::prelude::*;
 
 use crate::Server;
 
-const QUESTIONS: [(&str, &str); 22] = [
+pub(crate) const QUESTIONS: [(&str, &str); 22] = [
     ("How do plants turn sunlight into energy?", "photosynthesis"),
     (
         "who was the first person to walk on the moon",
