@@ -136,7 +136,10 @@ impl Machine {
         streams: Stdio3,
     ) -> Result<Sandbox, LaunchError> {
         let group = match &self.cgroups {
-            Some(place) => Some(Group::create(place, &policy.limits).map_err(LaunchError::Group)?),
+            Some((place, names)) => {
+                let group = Group::create(place, &names.name(), &policy.limits);
+                Some(group.map_err(LaunchError::Group)?)
+            }
             None => None,
         };
         let tree = folder::unique_name();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 
-use crate::cgroup::Cgroups;
+use crate::cgroup::{Cgroups, Sweeper};
 use crate::folder::Root;
 use crate::launch::{Program, Stdio3};
 use crate::{Mode, Mount, Policy, Space};
@@ -57,7 +57,7 @@ pub struct Unavailable {
 pub struct Machine {
     pub(crate) root: Arc<Root>,
     pub(crate) bwrap: Option<PathBuf>,
-    pub(crate) cgroups: Option<Cgroups>,
+    pub(crate) cgroups: Option<(Cgroups, Sweeper)>,
     pub(crate) setpriv: Option<PathBuf>,
     pub(crate) prlimit: Option<PathBuf>,
     pub(crate) nsenter: Option<PathBuf>,
@@ -188,7 +188,10 @@ impl Machine {
 
     fn find_cgroups(&mut self) {
         match Cgroups::find() {
-            Ok(found) => self.cgroups = Some(found),
+            Ok(found) => {
+                let names = Sweeper::start(&found.parents());
+                self.cgroups = Some((found, names));
+            }
             Err(reason) => self.missing.push(Missing {
                 part: "limits on the whole tree of processes (control groups)",
                 found: reason,
