@@ -6,6 +6,7 @@ mod escapes;
 mod files;
 mod limits;
 mod run;
+mod server;
 
 use std::time::{Duration, Instant};
 
