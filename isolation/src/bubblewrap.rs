@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::launch::Program;
+use crate::launch::{FILTER_FD, Program, REPORT_FD};
 use crate::{HOME, Policy, SESSION_FOLDER, Size};
 
 /// Top-level directories that hold programs and libraries. On merged systems most are links into `/usr`.
@@ -99,7 +99,7 @@ pub(crate) fn arguments(
         "/run",
         "/var/run",
     ]);
-    for mount in &policy.mounts {
+    for mount in policy.mounts.iter().chain(&program.mounts) {
         let how = if mount.writable {
             "--bind"
         } else {
@@ -114,6 +114,10 @@ pub(crate) fn arguments(
     arguments.bind("--ro-bind", program.folder(), Path::new(SESSION_FOLDER));
     // What is left writable is limited in size: the root and /dev are temporary filesystems without a limit.
     arguments.add(["--remount-ro", "/dev", "--remount-ro", "/"]);
+    arguments.add(["--seccomp", FILTER_FD]);
+    if program.report {
+        arguments.add(["--json-status-fd", REPORT_FD]);
+    }
     arguments.add(["--clearenv"]);
     for (name, value) in &program.env {
         arguments.add(["--setenv", name, value]);

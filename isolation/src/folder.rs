@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::process;
+use crate::{filter, process};
 
 /// What the names of folders and control groups of this crate begin with.
 const PREFIX: &str = "sandbox-tree-";
@@ -85,9 +85,15 @@ impl Root {
         let root = Arc::new(Self { path, owner });
         // The mode asked for above is cut by the server's umask.
         fs::set_permissions(&root.path, Permissions::from_mode(mode))?;
-        for (file, text) in root.identity().iter().zip([PASSWD, GROUP]) {
-            fs::write(file, text)?;
-            fs::set_permissions(file, Permissions::from_mode(0o644))?;
+        let [passwd, group] = root.identity();
+        let filter = filter::program().map_err(io::Error::other)?;
+        for (file, text) in [
+            (passwd, PASSWD.as_bytes()),
+            (group, GROUP.as_bytes()),
+            (root.filter(), &filter),
+        ] {
+            fs::write(&file, text)?;
+            fs::set_permissions(&file, Permissions::from_mode(0o644))?;
         }
         Ok(root)
     }
@@ -95,6 +101,11 @@ impl Root {
     /// The user and group files that sandboxes see.
     pub(crate) fn identity(&self) -> [PathBuf; 2] {
         [self.path.join("passwd"), self.path.join("group")]
+    }
+
+    /// The filter of system calls that sandboxes are put under.
+    pub(crate) fn filter(&self) -> PathBuf {
+        self.path.join("filter")
     }
 
     /// Makes the folder of one sandbox, which only the server and the sandbox's user can enter.

@@ -2,7 +2,7 @@
 //! server's user and become bubblewrap.
 //!
 //! The chain is `sh` (enters the group, limits files) → `setpriv` (another user, if the server is root) → `bwrap` →
-//! `prlimit` (only without control groups) → the program. Each replaces the one before by exec, so no step costs a
+//! `prlimit` (only without control groups) → the program. A program in a workspace passes `nsenter` after `sh`. Each replaces the one before by exec, so no step costs a
 //! process, and no code of ours runs between fork and exec.
 
 use std::ffi::{OsStr, OsString};
@@ -17,18 +17,25 @@ use crate::folder::Folder;
 use crate::machine::Machine;
 use crate::sandbox::Sandbox;
 use crate::tree::Boundary;
-use crate::{Policy, SESSION_FOLDER, bubblewrap, folder, spawner};
+use crate::workspace::Door;
+use crate::{Mount, Policy, SESSION_FOLDER, bubblewrap, folder, spawner};
 
 /// Enters every control group named before `--`, sets the limits that are per process anyway, and becomes the rest.
-/// `$1` is the file size in blocks of 512 bytes (POSIX), `$2` the number of open files.
-const ENTER: &str = r#"ulimit -c 0; ulimit -f "$1"; ulimit -n "$2"; shift 2
+/// `$1` is the file size in blocks of 512 bytes (POSIX), `$2` the number of open files, `$3` the filter of system calls
+/// and `$4` the report, either of them perhaps empty.
+const ENTER: &str = r#"ulimit -c 0; ulimit -f "$1"; ulimit -n "$2"
+[ -z "$3" ] || exec 9<"$3"; [ -z "$4" ] || exec 8>"$4"; shift 4
 while [ "$1" != -- ]; do echo $$ >"$1" || exit 125; shift; done
 shift; exec "$@""#;
+/// The descriptor of the filter, as a word of bubblewrap's command line.
+pub(crate) const FILTER_FD: &str = "9";
+/// The descriptor of the report.
+pub(crate) const REPORT_FD: &str = "8";
 
 /// Names a tree of processes that no pid namespace holds together.
 const TREE: &str = "SANDBOX_TREE";
 /// The server's mark, by which what it left behind is found.
-const INSTANCE: &str = "SANDBOX_INSTANCE";
+pub(crate) const INSTANCE: &str = "SANDBOX_INSTANCE";
 
 /// A program to start, with a folder that it can read and the server can write.
 #[derive(Debug)]
@@ -40,6 +47,12 @@ pub struct Program {
     pub env: Vec<(String, String)>,
     /// Where it starts.
     pub cwd: String,
+    /// Whether bubblewrap writes a file `report` into the folder, which says whether the program was started.
+    pub(crate) report: bool,
+    /// What it sees besides what the policy names.
+    pub(crate) mounts: Vec<Mount>,
+    /// The namespace that the sandbox is made in, if not the server's.
+    pub(crate) door: Option<Door>,
     folder: Folder,
 }
 
@@ -49,8 +62,20 @@ impl Program {
             argv: Vec::new(),
             env: Vec::new(),
             cwd: "/".into(),
+            report: false,
+            mounts: Vec::new(),
+            door: None,
             folder,
         }
+    }
+
+    /// Has it noted whether the program itself was started; [`Sandbox::program_ended`] tells.
+    pub fn report(&mut self) {
+        self.report = true;
+    }
+
+    pub(crate) fn report_file(&self) -> PathBuf {
+        self.folder().join("report")
     }
 
     /// The folder on the machine's disk. It goes when the sandbox goes.
@@ -111,7 +136,10 @@ impl Machine {
         streams: Stdio3,
     ) -> Result<Sandbox, LaunchError> {
         let group = match &self.cgroups {
-            Some(place) => Some(Group::create(place, &policy.limits).map_err(LaunchError::Group)?),
+            Some((place, names)) => {
+                let group = Group::create(place, &names.name(), &policy.limits);
+                Some(group.map_err(LaunchError::Group)?)
+            }
             None => None,
         };
         let tree = folder::unique_name();
@@ -141,6 +169,11 @@ impl Machine {
             chain.extend(["/bin/sh", "-c", ENTER, "sandbox-enter"].map(OsString::from));
             chain.push((policy.limits.file_size.0 / 512).max(1).to_string().into());
             chain.push(policy.limits.open_files.to_string().into());
+            let has_namespaces = self.bwrap.is_some();
+            let filter = has_namespaces.then(|| self.root.filter());
+            chain.push(filter.map(PathBuf::into_os_string).unwrap_or_default());
+            let report = (has_namespaces && program.report).then(|| program.report_file());
+            chain.push(report.map(PathBuf::into_os_string).unwrap_or_default());
             chain.extend(
                 group
                     .into_iter()
@@ -148,6 +181,16 @@ impl Machine {
                     .map(PathBuf::into_os_string),
             );
             chain.push("--".into());
+        }
+        if let (Some(door), Some(nsenter)) = (&program.door, &self.nsenter) {
+            chain.push(nsenter.into());
+            chain.push(format!("--target={}", door.keeper).into());
+            let user: &[&str] = if door.user {
+                &["--user", "--preserve-credentials"]
+            } else {
+                &[]
+            };
+            chain.extend(user.iter().chain(&["--mount", "--"]).map(OsString::from));
         }
         self.give_up_rights(&mut chain);
         if let Some(bwrap) = &self.bwrap {

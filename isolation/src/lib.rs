@@ -3,16 +3,20 @@
 //! A backend asks [`Machine::probe`] once, at warm-up, what this machine can do: a part that is missing is an error
 //! that names the part and the remedy, unless the operator's [`Mode`] says otherwise. Then [`Machine::launch`] starts
 //! a program in bubblewrap (private mount, pid, ipc, uts and network namespaces, read-only system directories, private
-//! `/tmp` and home, no capabilities, no new privileges) below a control group whose limits count every process of the
+//! `/tmp` and home, no capabilities, no new privileges, no system calls that only the privileged need) below a control group whose limits count every process of the
 //! tree. The [`Sandbox`] it returns ends the whole tree when it is killed or dropped, and when the server dies: the
 //! first process of the pid namespace has the server's thread as its parent-death signal, and the kernel ends a
 //! namespace with its first process.
 //!
+//! What has to last from one program to the next lies in a [`Workspace`].
+//!
 //! The crate knows neither the host nor any backend. Reading order: [`policy`](Policy), `machine`, `launch`,
-//! `bubblewrap`, `cgroup`, `sandbox`, `tree`, `process`.
+//! `bubblewrap`, `filter`, `cgroup`, `sandbox`, `tree`, `process`, `workspace`, `capture`.
 
 mod bubblewrap;
+mod capture;
 mod cgroup;
+mod filter;
 mod folder;
 mod launch;
 mod machine;
@@ -22,7 +26,9 @@ mod sandbox;
 mod size;
 mod spawner;
 mod tree;
+mod workspace;
 
+pub use capture::{Capture, Text, whole_characters};
 pub use launch::{LaunchError, Program, Stdio3};
 pub use machine::{Machine, Missing, Unavailable};
 pub use policy::{Limits, Mode, Mount, Policy};
@@ -31,6 +37,7 @@ pub use rustix::process::Signal;
 pub use sandbox::{Sandbox, Usage};
 pub use size::Size;
 pub use tree::Tree;
+pub use workspace::{Space, WORKSPACE, Workspace};
 
 /// Where a folder of the session appears inside the sandbox, read-only.
 pub const SESSION_FOLDER: &str = "/run/sandbox";

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 
-use crate::cgroup::Cgroups;
+use crate::cgroup::{Cgroups, Sweeper};
 use crate::folder::Root;
-use crate::launch::Stdio3;
-use crate::{Mode, Policy};
+use crate::launch::{Program, Stdio3};
+use crate::{Mode, Mount, Policy, Space};
 
 /// The user that isolated programs of a root server run as, unless configured: `nobody` everywhere.
 const NOBODY: u32 = 65_534;
@@ -57,9 +57,12 @@ pub struct Unavailable {
 pub struct Machine {
     pub(crate) root: Arc<Root>,
     pub(crate) bwrap: Option<PathBuf>,
-    pub(crate) cgroups: Option<Cgroups>,
+    pub(crate) cgroups: Option<(Cgroups, Sweeper)>,
     pub(crate) setpriv: Option<PathBuf>,
     pub(crate) prlimit: Option<PathBuf>,
+    pub(crate) nsenter: Option<PathBuf>,
+    /// Whether workspaces are filesystems of a limited size.
+    pub(crate) workspaces: bool,
     /// The user that programs run as, when the server is root.
     pub(crate) run_as: Option<u32>,
     /// Isolation is off: no limits either.
@@ -90,6 +93,8 @@ impl Machine {
             cgroups: None,
             setpriv: on_path("setpriv"),
             prlimit: on_path("prlimit"),
+            nsenter: on_path("nsenter"),
+            workspaces: false,
             run_as,
             unlimited: off,
             missing: Vec::new(),
@@ -115,6 +120,57 @@ impl Machine {
         })
     }
 
+    /// Finds out whether [workspaces](Self::workspace) can be limited in size, by running a program in one.
+    ///
+    /// # Errors
+    /// When they cannot and the policy insists.
+    pub async fn probe_workspaces(
+        &mut self,
+        policy: &Policy,
+        space: Space,
+        shown: &[Mount],
+    ) -> Result<(), Unavailable> {
+        if !self.has_namespaces() {
+            return Ok(());
+        }
+        self.workspaces = true;
+        let Err(reason) = self.try_workspace(policy, space, shown).await else {
+            return Ok(());
+        };
+        self.workspaces = false;
+        let missing = Missing {
+            part: "a workspace of a limited size (a mount namespace of its own)",
+            found: reason,
+            remedy: "check that every path under \"mounts\" exists; apt-get install mount util-linux; a server that runs as root needs the capability CAP_SYS_ADMIN, \
+                     one that does not needs user namespaces"
+                .into(),
+        };
+        if policy.mode == Mode::BestEffort {
+            tracing::warn!(found = missing.found, "workspaces have no limit of size");
+            self.missing.push(missing);
+            return Ok(());
+        }
+        Err(Unavailable {
+            missing: vec![missing],
+        })
+    }
+
+    async fn try_workspace(
+        &self,
+        policy: &Policy,
+        space: Space,
+        shown: &[Mount],
+    ) -> Result<(), String> {
+        if self.nsenter.is_none() {
+            return Err("the program nsenter is not installed".into());
+        }
+        let told = |error: io::Error| error.to_string();
+        let workspace = self.workspace(space, shown).await.map_err(told)?;
+        let program = workspace.prepare(self).map_err(told)?;
+        self.try_program(policy, program).await?;
+        workspace.close().await.map_err(told)
+    }
+
     /// The parts that are missing, when the policy did not insist.
     pub fn missing(&self) -> &[Missing] {
         &self.missing
@@ -132,7 +188,10 @@ impl Machine {
 
     fn find_cgroups(&mut self) {
         match Cgroups::find() {
-            Ok(found) => self.cgroups = Some(found),
+            Ok(found) => {
+                let names = Sweeper::start(&found.parents());
+                self.cgroups = Some((found, names));
+            }
             Err(reason) => self.missing.push(Missing {
                 part: "limits on the whole tree of processes (control groups)",
                 found: reason,
@@ -174,7 +233,11 @@ impl Machine {
 
     /// Starts a sandbox exactly as sessions will and sees whether a program runs in it.
     async fn try_sandbox(&self, policy: &Policy) -> Result<(), String> {
-        let mut program = self.prepare().map_err(|error| error.to_string())?;
+        let program = self.prepare().map_err(|error| error.to_string())?;
+        self.try_program(policy, program).await
+    }
+
+    async fn try_program(&self, policy: &Policy, mut program: Program) -> Result<(), String> {
         program.argv = ["/bin/sh", "-c", "cd && : >file"].map(Into::into).into();
         program.env = vec![("HOME".into(), crate::HOME.into())];
         let streams = Stdio3 {

@@ -57,6 +57,11 @@ pub(crate) fn is_running(pid: i32) -> bool {
     matches!(field(pid, 3).as_deref(), Some("R" | "S"))
 }
 
+/// Whether a process has ended and only waits to be waited for, or is gone altogether.
+pub(crate) fn is_dead(pid: i32) -> bool {
+    field(pid, 3).is_none_or(|state| matches!(state.as_str(), "Z" | "X"))
+}
+
 /// One field of a process's `stat`, counted from 1 as in `proc_pid_stat(5)`.
 fn field(pid: i32, number: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

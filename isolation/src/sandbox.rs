@@ -84,6 +84,13 @@ impl Sandbox {
         &self.tree
     }
 
+    /// Whether the program itself ran to its end, when it was told to [report](Program::report): what ended otherwise
+    /// was never started, or its sandbox was killed.
+    pub fn program_ended(&self) -> bool {
+        std::fs::read_to_string(self.program.report_file())
+            .is_ok_and(|report| report.contains("\"exit-code\""))
+    }
+
     /// What the tree has used so far.
     pub fn usage(&self) -> Usage {
         Usage {

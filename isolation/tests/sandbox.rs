@@ -399,7 +399,7 @@ fn holds(group: &Path, pids: &[i32]) -> bool {
 }
 
 #[test]
-fn a_killed_server_leaves_no_process_and_the_next_sweeps_the_rest() {
+fn a_killed_server_leaves_no_process_or_group_and_the_next_sweeps_the_rest() {
     let base = tempfile::tempdir().unwrap();
     std::fs::set_permissions(
         base.path(),
@@ -434,11 +434,11 @@ fn a_killed_server_leaves_no_process_and_the_next_sweeps_the_rest() {
         1,
         "a killed server cannot tidy up"
     );
+    eventually("its groups are swept", || groups_of(server.id()).is_empty());
     let mut next = again("none");
     next.env("SANDBOX_RUNTIME_DIR", base.path());
     assert!(output(next).contains("user sandbox in /"));
     assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 0);
-    eventually("its groups are swept", || groups_of(server.id()).is_empty());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::Cgroups;
-use crate::{Limits, folder, spawner};
+use crate::{Limits, spawner};
 
 /// The period over which computing time is counted; the kernel's own default.
 const CPU_PERIOD_US: u32 = 100_000;
@@ -25,18 +25,17 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Makes the group and writes the limits.
-    pub(crate) fn create(place: &Cgroups, limits: &Limits) -> io::Result<Self> {
-        let name = folder::unique_name();
+    /// Makes the group of this name and writes the limits.
+    pub(crate) fn create(place: &Cgroups, name: &str, limits: &Limits) -> io::Result<Self> {
         let (folders, memory) = match place {
             Cgroups::V1 { memory, pids, cpu } => {
-                let mut folders = vec![memory.join(&name), pids.join(&name), cpu.join(&name)];
+                let mut folders = vec![memory.join(name), pids.join(name), cpu.join(name)];
                 // "cpu,cpuacct" and the like: controllers may share one hierarchy.
                 folders.sort();
                 folders.dedup();
-                (folders, memory.join(&name))
+                (folders, memory.join(name))
             }
-            Cgroups::V2 { parent } => (vec![parent.join(&name)], parent.join(&name)),
+            Cgroups::V2 { parent } => (vec![parent.join(name)], parent.join(name)),
         };
         let group = Self {
             folders,
@@ -48,7 +47,7 @@ impl Group {
         }
         match place {
             Cgroups::V1 { pids, cpu, .. } => {
-                group.limit_v1(&pids.join(&name), &cpu.join(&name), limits)?;
+                group.limit_v1(&pids.join(name), &cpu.join(name), limits)?;
             }
             Cgroups::V2 { .. } => group.limit_v2(limits)?,
         }
@@ -206,6 +205,7 @@ mod tests {
             &Cgroups::V2 {
                 parent: base.path().to_owned(),
             },
+            "group",
             &limits,
         )
         .unwrap();

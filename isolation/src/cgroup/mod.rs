@@ -1,14 +1,16 @@
 //! Finds where control groups can be made on this machine, version 1 or 2, and sweeps those of dead servers.
 //!
-//! What a group of one sandbox holds, and how it ends, is in `group`.
+//! What a group of one sandbox holds, and how it ends, is in `group`; what happens when the server is killed in `sweeper`.
 
 mod group;
+mod sweeper;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub(crate) use group::Group;
+pub(crate) use sweeper::Sweeper;
 
 use crate::folder;
 
@@ -51,7 +53,7 @@ impl Cgroups {
     }
 
     /// The folders in which groups are made.
-    fn parents(&self) -> Vec<&Path> {
+    pub(crate) fn parents(&self) -> Vec<&Path> {
         match self {
             Self::V1 { memory, pids, cpu } => vec![memory, pids, cpu],
             Self::V2 { parent } => vec![parent],

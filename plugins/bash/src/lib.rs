@@ -2,12 +2,11 @@
 //!
 //! Working directory, environment, functions and shell options last from call to call; what a command starts ends with
 //! its time limit, and everything ends with the session. Reading order: `backend` (the tools), `config`, `shell` (a
-//! session's shell and its long commands), `capture` and `ring` (what they print). How processes are isolated is
+//! session's shell and its long commands), `ring` (what those print). How processes are isolated is
 //! decided in the crate `sandbox-isolation`.
 
 mod answer;
 mod backend;
-mod capture;
 mod config;
 mod ring;
 mod shell;

@@ -17,8 +17,8 @@ use tokio::process::{ChildStderr, ChildStdout};
 use tokio::time::timeout;
 
 use super::{Error, script};
-use crate::capture::Capture;
 use crate::config::Start;
+use sandbox_isolation::Capture;
 
 /// A shell is ready in some 20 ms; on a machine under heavy load it may take seconds.
 const START_LIMIT: Duration = Duration::from_secs(20);

@@ -23,8 +23,8 @@ use tokio::time::timeout_at;
 
 use super::Error;
 use super::console::Console;
-use crate::capture::whole_characters;
 use crate::ring::Ring;
+use sandbox_isolation::whole_characters;
 
 /// The size of a job's terminal: wide, so that few lines are broken for a reader who sees no screen.
 const SIZE: Winsize = Winsize {

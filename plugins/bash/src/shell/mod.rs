@@ -22,8 +22,8 @@ use tokio::time::timeout_at;
 pub(crate) use error::Error;
 pub(crate) use job::{Job, Progress, State};
 
-use crate::capture::Text;
 use crate::config::{Config, SessionConfig, Start};
+use sandbox_isolation::Text;
 use session::{Request, Run, Session};
 
 /// What a command did.

@@ -2,7 +2,7 @@
 
 /// Collects one output of a command.
 #[derive(Debug)]
-pub(crate) struct Capture {
+pub struct Capture {
     kept: Vec<u8>,
     limit: usize,
     total: u64,
@@ -10,18 +10,18 @@ pub(crate) struct Capture {
 
 /// One output, as an answer shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Text {
+pub struct Text {
     /// The beginning. Bytes that are not UTF-8 show as U+FFFD.
-    pub(crate) shown: String,
+    pub shown: String,
     /// How many bytes the command wrote.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// Whether `shown` is less than the command wrote.
-    pub(crate) truncated: bool,
+    pub truncated: bool,
 }
 
 impl Capture {
     /// Collects up to `limit` bytes.
-    pub(crate) fn new(limit: usize) -> Self {
+    pub fn new(limit: usize) -> Self {
         Self {
             kept: Vec::new(),
             limit,
@@ -30,14 +30,14 @@ impl Capture {
     }
 
     /// Adds what was read.
-    pub(crate) fn add(&mut self, bytes: &[u8]) {
+    pub fn add(&mut self, bytes: &[u8]) {
         self.total += bytes.len() as u64;
         let room = self.limit - self.kept.len();
         self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
     /// The output so far.
-    pub(crate) fn text(&self) -> Text {
+    pub fn text(&self) -> Text {
         let cut = self.total > self.kept.len() as u64;
         let whole = if cut {
             &self.kept[..whole_characters(&self.kept)]
@@ -59,7 +59,7 @@ impl Capture {
 }
 
 /// The length of `bytes` without a character at the end that is cut in two.
-pub(crate) fn whole_characters(bytes: &[u8]) -> usize {
+pub fn whole_characters(bytes: &[u8]) -> usize {
     // A character's first byte tells its length; at most three bytes follow it.
     let tail = bytes.len().saturating_sub(3);
     for start in (tail..bytes.len()).rev() {
