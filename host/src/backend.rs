@@ -70,6 +70,8 @@ pub struct Backend {
     pub numbers: BackendNumbers,
     observers: Arc<Observers>,
     warm: AtomicBool,
+    /// Whether there are panics to forget, so that calls need not look under the lock.
+    panicked: AtomicBool,
     warmth: Mutex<Warmth>,
     tasks: TaskTracker,
 }
@@ -127,6 +129,7 @@ impl Backend {
             numbers: BackendNumbers::default(),
             observers,
             warm: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
             warmth: Mutex::default(),
             tasks,
         }
@@ -261,22 +264,19 @@ impl Backend {
             .saturating_mul(1 << warmth.panics.min(16))
             .min(LONGEST_PAUSE);
         warmth.panics += 1;
+        self.panicked.store(true, Ordering::Relaxed);
         warmth.not_before = Some(Instant::now() + pause);
         warmth.last_error = Some(format!("panicked: {message}"));
     }
 
     /// After a call that ended well: the backend behaves.
     pub fn behaved(&self) {
-        // Only a backend that was poisoned before has anything to forget.
-        if self.is_warm()
-            && self
-                .warmth
-                .try_lock()
-                .is_ok_and(|warmth| warmth.panics == 0)
-        {
-            return;
+        // Only a backend that was poisoned before has anything to forget, and only one needs to.
+        if self.panicked.load(Ordering::Relaxed) && self.is_warm() {
+            let mut warmth = self.lock();
+            warmth.panics = 0;
+            self.panicked.store(false, Ordering::Relaxed);
         }
-        self.lock().panics = 0;
     }
 
     /// Runs `shutdown`, if the backend was ever warm. The last thing that happens to it.

@@ -5,6 +5,7 @@ mod http;
 mod isolation;
 mod rounds;
 mod sessions;
+mod soak;
 mod start;
 mod vtable;
 
@@ -61,6 +62,11 @@ pub(crate) const MEASUREMENTS: &[Measurement] = &[
         name: "sessions/100000",
         about: "idle sessions: their memory, and what others notice when they all expire at once",
         run: |workshop| Box::pin(sessions::measure(workshop)),
+    },
+    Measurement {
+        name: "soak/1000-workers",
+        about: "a thousand workers that call for a minute, and what they lose",
+        run: |workshop| Box::pin(soak::measure(workshop)),
     },
     Measurement {
         name: "isolation/initialize",
