@@ -89,9 +89,11 @@ def test_failures_can_be_looked_at_alone_and_the_list_held(server: Server, open_
     expect(calls).to_have_count(1)
     expect(calls).to_contain_text("1001")
     page.get_by_role("button", name="Pause").click()
+    ended = page.get_by_role("region", name="The server in numbers").get_by_text(" ended")
+    before = ended.inner_text()
     server.refused("/api/v1/execute", {"worker_id": "filter", "action": "echo:nothing"})
-    # The next look at the server comes after the call: by then it would be there.
-    page.wait_for_timeout(1500)
+    # The numbers come after the call on the stream: by then it would be in the list.
+    expect(ended).not_to_have_text(before)
     expect(calls).to_have_count(1)
     page.get_by_role("button", name="Paused").click()
     expect(calls).to_have_count(2)

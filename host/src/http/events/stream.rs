@@ -32,6 +32,9 @@ const MOST: usize = 64;
 /// From how many sessions on they are looked at every tenth time only.
 const MANY: usize = 2000;
 
+/// How many running calls are told as a whole: those that run longest.
+const RUNNING: usize = 200;
+
 /// How often the state is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -188,7 +191,8 @@ impl Listener {
                 .filter(|call| self.view.shows_call(call))
                 .collect()
         };
-        let (running, recent) = (mine(feed.running()), mine(feed.recent()));
+        let (mut running, recent) = (mine(feed.running()), mine(feed.recent()));
+        running.truncate(RUNNING);
         self.tell(&json!({ "type": "calls", "running": running, "recent": recent }));
     }
 
