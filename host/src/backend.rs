@@ -140,6 +140,14 @@ impl Backend {
         self.warm.load(Ordering::Acquire)
     }
 
+    /// Whether a warm-up is under way.
+    pub fn is_warming(&self) -> bool {
+        let flight = &self.lock().flight;
+        flight
+            .as_ref()
+            .is_some_and(|flight| flight.result().is_none())
+    }
+
     /// What the last failure of the backend said.
     pub fn last_error(&self) -> Option<String> {
         self.lock().last_error.clone()

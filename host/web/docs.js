@@ -4,7 +4,7 @@ import { get, root } from "./api.js";
 import { $, fill, h } from "./dom.js";
 import { frame } from "./frame.js";
 import { runner } from "./runner.js";
-import { fields, paragraphs, resolve } from "./schema.js";
+import { fields, inline, paragraphs, resolve } from "./schema.js";
 
 /** Every operation by its id, with the document that it stands in. */
 let operations = new Map();
@@ -142,7 +142,7 @@ function responses(operation, document) {
   return each.map(([status, response]) => {
     const found = { ...resolve(response, document), description: response.description ?? resolve(response, document).description };
     const schema = Object.values(found.content ?? {})[0]?.schema;
-    const head = [h(`span.chip.${status < "3" ? "good" : status === "default" ? "plain" : "bad"}`, status === "default" ? "else" : status), h("span", found.description)];
+    const head = [h(`span.chip.${status < "3" ? "good" : status === "default" ? "plain" : "bad"}`, status === "default" ? "else" : status), h("span", inline(found.description))];
     return schema ? h("details.response", h("summary", head), fields(schema, document)) : h("p.response", head);
   });
 }

@@ -13,8 +13,8 @@ export function form(schema, document, preset) {
   const inner = object(resolve(schema, document), document, preset ?? {});
   const area = h("textarea.json", { spellcheck: "false", rows: "8", "aria-label": "Parameters as JSON" });
   const fault = h("p.fault", { role: "alert" });
-  const plain = h("div.plain", inner.element);
-  const raw = h("div.raw", { hidden: true }, area, fault);
+  const plain = h("div.as-form", inner.element);
+  const raw = h("div.as-json", { hidden: true }, area, fault);
   const toggle = h("button.quiet", { type: "button", "aria-pressed": "false" }, "Edit as JSON");
   let asJson = false;
   const show = (json) => {

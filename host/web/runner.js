@@ -45,10 +45,13 @@ export function runner({ path, method, operation, document }) {
   const element = h(
     "form.runner",
     { "aria-label": `Call ${operation["x-tool"] ?? operation.operationId}` },
-    beside.list.length > 0 && h("div.beside", beside.element),
-    body && [examples(body.schema, document, body.made), body.made.element],
-    h("div.buttons", run, cancel, h("span.hint.keys", "Ctrl + Enter")),
-    terminal,
+    h(
+      "div.asked",
+      beside.list.length > 0 && h("div.beside", beside.element),
+      body && [examples(body.schema, document, body.made), body.made.element],
+      h("div.buttons", run, cancel, h("span.hint.keys", "Ctrl + Enter")),
+      terminal,
+    ),
     result,
   );
   let running;

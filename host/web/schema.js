@@ -103,10 +103,14 @@ export function paragraphs(text) {
   return (text ?? "")
     .split(/\n\s*\n/)
     .filter(Boolean)
-    .map((paragraph) =>
-      h("p", paragraph.split(/(`[^`]+`|\*[^*\s][^*]*\*)/).map((part) => {
-        if (part.startsWith("`")) return h("code", part.slice(1, -1));
-        if (part.startsWith("*") && part.length > 2) return h("em", part.slice(1, -1));
-        return part;
-      })));
+    .map((paragraph) => h("p", inline(paragraph)));
+}
+
+/** The same for a line: its parts. */
+export function inline(text) {
+  return text.split(/(`[^`]+`|\*[^*\s][^*]*\*)/).map((part) => {
+    if (part.startsWith("`")) return h("code", part.slice(1, -1));
+    if (part.startsWith("*") && part.length > 2) return h("em", part.slice(1, -1));
+    return part;
+  });
 }

@@ -26,3 +26,21 @@ export function clock(iso) {
 export function counted(count, what) {
   return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 }
+
+/** How far the server's clock is ahead of the browser's. */
+let ahead = 0;
+
+/** Sets the clock by the server's. */
+export function setClock(iso) {
+  ahead = Date.parse(iso) - Date.now();
+}
+
+/** The server's present, in milliseconds. */
+export const now = () => Date.now() + ahead;
+
+/** How long ago that was: `just now`, `12 s`, and the time of day after an hour. */
+export function ago(ms) {
+  const past = now() - ms;
+  if (past < 2000) return "just now";
+  return past < 3_600_000 ? `${span(past)} ago` : clock(new Date(ms).toISOString());
+}

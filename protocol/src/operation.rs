@@ -9,6 +9,8 @@ pub enum Operation {
     SessionDestroy,
     /// A worker's sessions were listed.
     SessionList,
+    /// A session was taken down by its id.
+    SessionKill,
     /// One or all sessions of a worker had their time to live restarted.
     SessionRefresh,
     /// A worker said that it is there.
@@ -33,6 +35,7 @@ impl Operation {
         match self {
             Self::SessionCreate => "session:create",
             Self::SessionDestroy => "session:destroy",
+            Self::SessionKill => "session:kill",
             Self::SessionList => "session:list",
             Self::SessionRefresh => "session:refresh",
             Self::SessionHeartbeat => "session:heartbeat",

@@ -44,6 +44,12 @@ pub const WARMUP_STATUS: &str = "/api/v1/warmup/status";
 pub const OPENAPI: &str = "/openapi.json";
 /// The OpenAPI description of all tools.
 pub const OPENAPI_TOOLS: &str = "/openapi/tools.json";
+/// What happens in the server, as a stream of events.
+pub const EVENTS: &str = "/api/v1/events";
+/// Ends a session by its id, whoever's it is.
+pub const SESSION_KILL: &str = "/api/v1/session/kill";
+/// The console, for people.
+pub const UI: &str = "/ui";
 /// The page that describes all that, for people.
 pub const DOCS: &str = "/docs";
 /// What the pages are made of.

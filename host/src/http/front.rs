@@ -13,7 +13,7 @@ use std::{
 use axum::{Router, body::Body, extract::State, response::Response};
 use http::{HeaderMap, Method, Request, Uri, Version, header::ORIGIN};
 use hyper::body::Incoming;
-use sandbox_protocol::routes::EXECUTE;
+use sandbox_protocol::{Timestamp, routes::EXECUTE};
 use tower::Service;
 
 use super::{
@@ -23,6 +23,7 @@ use super::{
     connection::Link,
     cors,
     discard::discard,
+    events::Streams,
     execute,
     guard::{Admitted, Guard},
     openapi, routes,
@@ -36,6 +37,8 @@ pub(super) struct Served {
     pub(super) config_directory: Option<PathBuf>,
     pub(super) lists: Lists,
     pub(super) documents: openapi::Documents,
+    pub(super) streams: Streams,
+    pub(super) up_since: Timestamp,
 }
 
 /// Guard and routes.
@@ -57,6 +60,8 @@ impl Front {
             config_directory: options.config_directory,
             lists: Lists::default(),
             documents: openapi::Documents::default(),
+            streams: Streams::default(),
+            up_since: Timestamp::now(),
         });
         Arc::new(Self {
             guard,

@@ -54,9 +54,11 @@ impl Guard {
         if let Some(hosts) = &self.hosts {
             hosts.check(head)?;
         }
-        if !self.own.sent(head) {
-            cors::check(&self.origins, head)?;
-        }
+        // The server's own pages are looked for last: most requests come from no page at all.
+        cors::check(&self.origins, head).or_else(|refused| {
+            let own = self.own.sent(head);
+            own.then_some(()).ok_or(refused)
+        })?;
         if let Some(answer) = cors::preflight(head) {
             return Ok(Admitted::Preflight(answer));
         }

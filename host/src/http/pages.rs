@@ -30,17 +30,25 @@ macro_rules! files {
 
 const FILES: &[File] = files! {
     "docs.html": "text/html; charset=utf-8",
+    "ui.html": "text/html; charset=utf-8",
     "base.css": "text/css; charset=utf-8",
     "docs.css": "text/css; charset=utf-8",
+    "ui.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
     "answer.js": "text/javascript; charset=utf-8",
     "api.js": "text/javascript; charset=utf-8",
+    "backends.js": "text/javascript; charset=utf-8",
+    "calls.js": "text/javascript; charset=utf-8",
     "docs.js": "text/javascript; charset=utf-8",
     "dom.js": "text/javascript; charset=utf-8",
     "form.js": "text/javascript; charset=utf-8",
     "frame.js": "text/javascript; charset=utf-8",
+    "log.js": "text/javascript; charset=utf-8",
+    "numbers.js": "text/javascript; charset=utf-8",
     "runner.js": "text/javascript; charset=utf-8",
     "schema.js": "text/javascript; charset=utf-8",
+    "sessions.js": "text/javascript; charset=utf-8",
+    "ui.js": "text/javascript; charset=utf-8",
     "words.js": "text/javascript; charset=utf-8",
 };
 
@@ -60,6 +68,11 @@ pub(super) fn is_page(path: &str) -> bool {
 /// `GET /docs`.
 pub(super) async fn docs(headers: HeaderMap) -> Response {
     give("docs.html", &headers).unwrap_or_default()
+}
+
+/// `GET /ui`.
+pub(super) async fn ui(headers: HeaderMap) -> Response {
+    give("ui.html", &headers).unwrap_or_default()
 }
 
 /// `GET /assets/{name}`.

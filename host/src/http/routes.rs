@@ -11,8 +11,8 @@ use http::{HeaderMap, Method, Uri};
 use sandbox_protocol::{ErrorKind, Operation, routes as path};
 
 use super::{
-    asked::refused, batch, call, execute, from_config, front::Served, init, job::operation,
-    metrics, openapi, pages, server, sessions, shutdown, tools, warmup, workers,
+    asked::refused, batch, call, events, execute, from_config, front::Served, init, job::operation,
+    kill, metrics, openapi, pages, server, sessions, shutdown, tools, warmup, workers,
 };
 use crate::failure::Failure;
 
@@ -66,6 +66,9 @@ pub(super) fn router() -> Router<Arc<Served>> {
         .route(path::TOOL_CALL, post(call::call))
         .route(path::OPENAPI, get(openapi::routes))
         .route(path::OPENAPI_TOOLS, get(openapi::tools))
+        .route(path::EVENTS, get(events::stream))
+        .route(path::SESSION_KILL, post(kill::kill))
+        .route(path::UI, get(pages::ui))
         .route(path::DOCS, get(pages::docs))
         .route(path::ASSET, get(pages::asset))
         .route(path::WARMUP, post(warmup::warm_up))

@@ -76,13 +76,17 @@ pub(super) async fn destroy(job: Job<WorkerResource>) -> Result<Done<SessionDest
     let session = sessions
         .destroy(&job.key(), &job.request.resource_type)
         .await?;
-    let data = SessionDestroyed {
+    Ok(Done::new(destroyed(&session)).in_session(&session.id))
+}
+
+/// What a client reads about a session that is gone.
+pub(super) fn destroyed(session: &Session) -> SessionDestroyed {
+    SessionDestroyed {
         message: format!("session {} destroyed", session.name()),
         session_id: session.id.to_string(),
         session_name: session.name().to_owned(),
         resource_type: session.backend.name.to_string(),
-    };
-    Ok(Done::new(data).in_session(&session.id))
+    }
 }
 
 /// `POST /api/v1/session/list`.

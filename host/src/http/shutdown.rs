@@ -3,25 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{extract::State, response::Response};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use sandbox_protocol::{
-    ErrorKind,
     request::{Shutdown, parse_or_default},
     response::ShutdownStarted,
 };
 
 use super::{
     answer::bare,
-    asked::{Asked, Visitor, bad},
+    asked::{Asked, bad},
     front::Served,
+    operator,
 };
 use crate::{
     failure::{Failure, internal},
     observe::Admin,
 };
-
-/// What proxies add: a request with one of these comes from farther away than its connection.
-const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
 /// `POST /api/v1/server/shutdown`.
 pub(super) async fn shut_down(State(served): State<Arc<Served>>, asked: Asked) -> Response {
@@ -39,7 +36,13 @@ async fn stop(served: &Served, asked: &Asked) -> Result<ShutdownStarted, Failure
         error: None,
     };
     let observers = &served.sandbox.observers;
-    check_permitted(served, &asked.visitor, &asked.headers).inspect_err(|failure| {
+    operator::check(
+        served,
+        &asked.visitor,
+        &asked.headers,
+        "stopping the server",
+    )
+    .inspect_err(|failure| {
         observers.admin(&Admin {
             error: Some(&failure.message),
             ..admin.clone()
@@ -76,16 +79,4 @@ async fn stop(served: &Served, asked: &Asked) -> Result<ShutdownStarted, Failure
         message: "the server is stopping".to_owned(),
         sessions_cleaned,
     })
-}
-
-fn check_permitted(served: &Served, visitor: &Visitor, headers: &HeaderMap) -> Result<(), Failure> {
-    let has_keys = !served.sandbox.config.security.keys.is_empty();
-    let forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
-    let is_local = visitor.peer.ip().to_canonical().is_loopback() && !forwarded;
-    let needed = match (has_keys, visitor.caller.admin, is_local) {
-        (true, true, _) | (false, _, true) => return Ok(()),
-        (true, false, _) => "stopping the server needs a key that is marked `admin`",
-        (false, _, false) => "without keys, the server can be stopped from its own machine only",
-    };
-    Err(Failure::new(ErrorKind::Forbidden, needed))
 }

@@ -143,6 +143,17 @@ impl Map {
         slots.map(|(name, _)| Arc::clone(name)).collect()
     }
 
+    /// Shows every session that is there and not on its way in or out. `look` must not block.
+    pub(super) fn each_active(&self, mut look: impl FnMut(&Arc<Session>)) {
+        for worker in &self.0 {
+            for (_, slot) in worker.slots() {
+                if let Slot::Active(session) = slot {
+                    look(session);
+                }
+            }
+        }
+    }
+
     pub(super) fn all(&self) -> Vec<(WorkerKey<'static>, Arc<str>)> {
         let keys = self.0.iter().flat_map(|worker| {
             let key = WorkerKey(Text::Shared(Arc::clone(worker.key())));

@@ -11,6 +11,8 @@ mod open;
 mod session;
 
 use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -114,6 +116,44 @@ impl Sessions {
         self.map.sessions(key)
     }
 
+    /// The sessions that `may` lets through, of all workers, at most `most`: those that were used last.
+    ///
+    /// It looks at every session there is: for operators, not for calls.
+    pub fn latest(&self, most: usize, may: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
+        let mut kept = BinaryHeap::new();
+        self.map.each_active(|session| {
+            let used = session.last_used_ms();
+            let full = kept.len() >= most;
+            if full
+                && kept
+                    .peek()
+                    .is_none_or(|Reverse(Used(least, _))| *least >= used)
+            {
+                return;
+            }
+            if may(session) {
+                if full {
+                    kept.pop();
+                }
+                kept.push(Reverse(Used(used, Arc::clone(session))));
+            }
+        });
+        kept.into_iter()
+            .map(|Reverse(Used(_, session))| session)
+            .collect()
+    }
+
+    /// The session with this id, of whatever worker.
+    pub fn by_id(&self, id: &str) -> Option<Arc<Session>> {
+        let mut found = None;
+        self.map.each_active(|session| {
+            if *session.id == *id {
+                found = Some(Arc::clone(session));
+            }
+        });
+        found
+    }
+
     /// One session of the worker, if it is there and not closing.
     pub fn find(&self, key: &WorkerKey<'_>, resource_type: &str) -> Option<Arc<Session>> {
         match self.map.find(key, resource_type) {
@@ -133,5 +173,28 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.sessions.count.fetch_sub(1, Ordering::Relaxed);
         self.backend.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A session and when it was last used, in the order of that.
+struct Used(u64, Arc<Session>);
+
+impl PartialEq for Used {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Used {}
+
+impl PartialOrd for Used {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Used {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.cmp(&other.0)
     }
 }

@@ -185,6 +185,16 @@ impl Session {
         self.clock().at(self.last_activity.load(Ordering::Relaxed))
     }
 
+    /// How long it lives without a call.
+    pub fn ttl(&self) -> Duration {
+        Duration::from_millis(self.ttl)
+    }
+
+    /// When it was last used, in milliseconds of the clock.
+    pub(super) fn last_used_ms(&self) -> u64 {
+        self.last_activity.load(Ordering::Relaxed)
+    }
+
     /// When it was made.
     pub fn created_at(&self) -> Timestamp {
         self.clock().at(self.created_at)

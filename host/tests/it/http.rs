@@ -6,6 +6,7 @@ mod bodies;
 mod cancelling;
 mod connections;
 mod errors;
+mod events;
 mod files;
 mod guard;
 mod openapi;

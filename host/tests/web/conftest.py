@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import threading
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -37,6 +39,22 @@ class Server:
         request = urllib.request.Request(self.url + path, json.dumps(body).encode(), headers)
         with urllib.request.urlopen(request, timeout=PATIENCE / 1000) as answer:
             return json.load(answer)
+
+    def refused(self, path: str, body: Any) -> Any:
+        """The answer to what is not done."""
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            self.post(path, body)
+        return json.load(refusal.value)
+
+    def logged(self, **fields: str) -> dict[str, Any]:
+        """Waits for the line of the log that has these fields."""
+        until = time.monotonic() + PATIENCE / 1000
+        while time.monotonic() < until:
+            for entry in list(self.log):
+                if fields.items() <= entry.items():
+                    return entry
+            time.sleep(0.02)
+        pytest.fail(f"nothing in the log has {fields}")
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self.url + path, timeout=PATIENCE / 1000) as answer:

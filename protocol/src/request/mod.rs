@@ -14,6 +14,6 @@ pub use depth::MAX_DEPTH;
 pub use execute::{Action, BatchRequest, ExecuteRequest, parse_params};
 pub use parse::{BadRequest, parse, parse_or_default};
 pub use session::{
-    CreateSession, InitBatch, InitFromConfig, InitResource, RefreshSession, ResourceConfigs,
-    Shutdown, Warmup, WorkerRequest, WorkerResource,
+    CreateSession, InitBatch, InitFromConfig, InitResource, KillSession, RefreshSession,
+    ResourceConfigs, Shutdown, Warmup, WorkerRequest, WorkerResource,
 };

@@ -33,6 +33,18 @@ pub struct WorkerResource {
     pub trace_id: Option<String>,
 }
 
+/// The body of session kill.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(expecting = "an object with session_id")]
+pub struct KillSession {
+    /// Which session.
+    pub session_id: String,
+    /// The trace, where no header gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+}
+
 /// The body of session create.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

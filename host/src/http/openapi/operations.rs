@@ -9,7 +9,7 @@ use sandbox_protocol::{
     },
     request::{
         BatchRequest, CreateSession, ExecuteRequest, InitBatch, InitFromConfig, InitResource,
-        RefreshSession, Shutdown, Warmup, WorkerRequest, WorkerResource,
+        KillSession, RefreshSession, Shutdown, Warmup, WorkerRequest, WorkerResource,
     },
     response::{
         BatchResults, ConfigLoaded, Disconnected, Health, Heartbeat, InitBatchResults,
@@ -154,6 +154,12 @@ fn sessions(paths: &mut Paths) {
         .answers::<SessionList>()
         .fails(&[Parameter]);
     paths
+        .post(path::SESSION_KILL, "killSession", "sessions")
+        .does("Kill a session", "By its id; running calls are cancelled at once. Operators may kill every session, others those of their own key.")
+        .takes::<KillSession>(json!({ "session_id": "bash_agent-1_001_9f0c1d2e" }))
+        .answers::<SessionDestroyed>()
+        .fails(&[NoSession, Parameter]);
+    paths
         .post(path::SESSION_REFRESH, "refreshSession", "sessions")
         .does(
             "Restart the time to live",
@@ -271,6 +277,28 @@ fn server(paths: &mut Paths) {
         .may_take::<Shutdown>(json!({ "force": false, "cleanup_sessions": true }))
         .answers_bare::<ShutdownStarted>()
         .fails(&[Forbidden, Parameter]);
+    let metrics = json!({ "text/plain": { "schema": { "type": "string" } } });
+    paths
+        .get(path::METRICS, "metrics", "server")
+        .does(
+            "Count",
+            "Calls, times, sessions, warm-ups and more, in the text form that Prometheus reads.",
+        )
+        .also("200", "The metrics.", &metrics)
+        .also(
+            "404",
+            "They are switched off.",
+            &content(&json!({ "$ref": "#/components/schemas/AnyValueEnvelope" })),
+        );
+    let event = json!({ "text/event-stream": { "schema": { "type": "string" } } });
+    paths
+        .get(path::EVENTS, "events", "server")
+        .does("Hear what happens", "As server-sent events: each is one JSON object whose `type` says what it is. First `hello`, \
+            `server`, `backends`, `sessions` and `calls` (those that run, and the latest); the middle three again whenever they \
+            differ, at most once a second. Then `call_started`, `call_ended`, `session`, `backend`, and for operators `log_tail`, \
+            `log` and `admin`, as they happen. Operators see everything, others what belongs to their key.")
+        .also("200", "The stream; it ends with the server.", &event)
+        .fails(&[TooManyRequests]);
     let document = json!({ "type": "object", "required": ["openapi", "info", "paths"] });
     paths
         .get(path::OPENAPI, "openapi", "server")

@@ -22,6 +22,9 @@ const RECENT: usize = 256;
 /// As much of a failure's message as is remembered.
 const MESSAGE: usize = 300;
 
+/// As much of a key's name as is remembered: names as long as this may stand for longer ones.
+pub const KEY: usize = 32;
+
 /// Where a running call is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -58,7 +61,7 @@ struct Entry {
     tool: Short<80>,
     backend: Short<32>,
     worker: Short<64>,
-    key: Short<32>,
+    key: Short<KEY>,
     session: Short<96>,
     trace: Short<64>,
     end: Option<Ended>,

@@ -28,7 +28,7 @@ use std::{
 use sandbox_protocol::Timestamp;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-pub use calls::Place;
+pub use calls::{KEY, Place};
 pub use event::{AdminAction, BackendChange, CallView, Event, SessionChange};
 pub use log::{LogLine, TailLayer};
 
@@ -70,6 +70,7 @@ impl Feed {
         self.listeners.fetch_add(1, Ordering::AcqRel);
         Subscription {
             receiver: self.sender.subscribe(),
+            missed: self.budget.missed(),
             feed: Arc::clone(self),
         }
     }
@@ -140,6 +141,8 @@ impl Feed {
 /// Somebody who listens.
 pub struct Subscription {
     receiver: broadcast::Receiver<Arc<Event>>,
+    /// How many untold events it knows of.
+    missed: u64,
     feed: Arc<Feed>,
 }
 
@@ -147,8 +150,9 @@ impl Subscription {
     /// The next event; `None` when the server is gone. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Arc<Event>> {
         let missed = self.feed.budget.missed();
-        if missed > 0 {
-            return Some(Arc::new(Event::Missed { count: missed }));
+        if missed > self.missed {
+            let count = missed - std::mem::replace(&mut self.missed, missed);
+            return Some(Arc::new(Event::Missed { count }));
         }
         match self.receiver.recv().await {
             Ok(event) => Some(event),
@@ -185,12 +189,9 @@ impl Budget {
         within
     }
 
-    /// How many events were not told since somebody last asked.
+    /// How many events were not told so far.
     fn missed(&self) -> u64 {
-        match self.missed.load(Ordering::Relaxed) {
-            0 => 0,
-            _ => self.missed.swap(0, Ordering::Relaxed),
-        }
+        self.missed.load(Ordering::Relaxed)
     }
 }
 
