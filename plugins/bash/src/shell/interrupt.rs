@@ -1,6 +1,7 @@
 //! Stops the running command and keeps the shell: first as Ctrl-C would, then by killing what the command started,
 //! and only then the shell itself.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -193,18 +194,17 @@ fn victims(console: &Console, running: &Running) -> Vec<i32> {
         }
         None => true,
     };
-    let is_victim = |pid: i32| {
-        let above = std::iter::successors(Some(pid), |child| parents.get(child).copied());
-        let mut own = above
+    let lineage = |pid: i32| {
+        std::iter::successors(Some(pid), |child| parents.get(child).copied())
             .take_while(|pid| !is_shell(pid) && parents.contains_key(pid))
-            .take(parents.len());
-        !is_shell(&pid) && !own.any(was_there)
+            .take(parents.len())
     };
-    parents
-        .keys()
-        .copied()
-        .filter(|pid| is_victim(*pid))
-        .collect()
+    let is_victim = |pid: &i32| !is_shell(pid) && !lineage(*pid).any(was_there);
+    let mut victims: Vec<i32> = parents.keys().copied().filter(is_victim).collect();
+    // Parents first, and a pipeline from its end: whoever reads would take the writer's death for the end of the input,
+    // and end in its own way before the signal reaches it.
+    victims.sort_by_key(|pid| (lineage(*pid).count(), Reverse(*pid)));
+    victims
 }
 
 /// The present, in the unit of processes' start times: clock ticks since the machine started.
