@@ -38,8 +38,29 @@ install_packages() {
         say "root is needed to install: $*"
     fi
     say "installing $*"
+    # Nothing that is there may be taken away for it.
+    local install=("${root[@]}" env DEBIAN_FRONTEND=noninteractive
+        apt-get install -y -qq --no-install-recommends --no-remove)
     "${root[@]}" apt-get update -qq
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    "${install[@]}" "$@" >/dev/null || install_from_backports "$@"
+}
+
+# install_from_backports: parts of one program must be of one release. Where one part came from Debian's backports (a newer
+# qemu-utils, say), the others have to, whether or not they are among the machine's sources; these are left as they are.
+install_from_backports() {
+    local mirror codename sources
+    codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $codename" | head -n 1)
+    [ -n "$mirror" ] || die "could not install $*; apt-get says why"
+    say "taking them from $codename-backports"
+    sources=$(mktemp --suffix .list)
+    { cat /etc/apt/sources.list 2>/dev/null || true; } >"$sources"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $codename-backports main" >>"$sources"
+    chmod a+r "$sources"
+    local more=(-o "Dir::Etc::SourceList=$sources")
+    "${root[@]}" apt-get update -qq "${more[@]}"
+    "${install[@]}" "${more[@]}" -t "$codename-backports" "$@" >/dev/null
+    rm -f "$sources"
 }
 
 # need_model: the embedding model that the rag backend is tested and measured with, in target/models.
