@@ -3,6 +3,7 @@
 
 mod http;
 mod isolation;
+mod qemu;
 mod rounds;
 mod sessions;
 mod soak;
@@ -77,5 +78,10 @@ pub(crate) const MEASUREMENTS: &[Measurement] = &[
         name: "isolation/blocking",
         about: "what others notice of a worker in a tool that blocks for a second",
         run: |workshop| Box::pin(isolation::blocking(workshop)),
+    },
+    Measurement {
+        name: "qemu",
+        about: "a virtual machine from its template against booting it, its pictures and its memory",
+        run: |workshop| Box::pin(qemu::measure(workshop)),
     },
 ];
