@@ -14,6 +14,7 @@ use crate::desktop::{Button, Failure, Input, Provider};
 use crate::display::Display;
 use crate::hands::Point;
 use crate::keys::Key;
+use crate::qemu::Machines;
 use crate::session::Session;
 use crate::setup;
 
@@ -34,11 +35,11 @@ pub struct Vm {
     description = "A desktop of your own: see its screen, use its mouse and keyboard, start programs on it."
 )]
 impl Vm {
-    fn new(config: Config) -> Result<Self> {
+    fn new(config: Config, env: &BackendEnv) -> Result<Self> {
         config.check().map_err(Error::config)?;
-        let provider = match config.provider {
+        let provider: Arc<dyn Provider> = match config.provider {
             Kind::Display => Arc::new(Display::new(&config)),
-            Kind::Qemu => return Err(Error::config("this build has no provider \"qemu\"")),
+            Kind::Qemu => Arc::new(Machines::new(&config, env)),
         };
         Ok(Self { config, provider })
     }

@@ -68,13 +68,15 @@ pub struct Config {
     pub max_seconds: f64,
     /// How much isolation of the display's programs is insisted on: `on`, `best_effort` or `off`.
     pub sandbox: Mode,
-    /// Whether the display's programs may use the machine's network.
+    /// Whether the desktop's programs may use the machine's network.
     pub network: bool,
     /// Processes and threads of a display's programs.
     #[schemars(range(min = 64))]
     pub max_processes: u32,
     /// Whether displays have a bus for accessibility, over which programs tell what their windows hold.
     pub accessibility: bool,
+    /// What only virtual machines have.
+    pub qemu: vm_qemu::Settings,
 }
 
 impl Default for Config {
@@ -98,6 +100,7 @@ impl Default for Config {
             network: false,
             max_processes: 1024,
             accessibility: true,
+            qemu: vm_qemu::Settings::default(),
         }
     }
 }

@@ -27,6 +27,10 @@ const VERSION: u32 = 1;
 /// What the names of unfinished templates begin with.
 const UNFINISHED: &str = "unfinished-";
 
+/// The most templates of one server: each takes a boot, and as much space as its machine has memory. Workers that ask for
+/// machines of ever new sizes must not fill the disk.
+const MOST: usize = 16;
+
 /// The templates that there are or will be.
 #[derive(Debug)]
 pub(crate) struct Templates {
@@ -54,6 +58,11 @@ impl Templates {
         let key = key(spec).map_err(Error::system("look at the disk image"))?;
         let making = {
             let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+            if made.len() >= MOST && !made.contains_key(&key) {
+                return Err(Error::Unsupported(format!(
+                    "this server already has {MOST} virtual machines of different sizes; ask for one of theirs"
+                )));
+            }
             let begin = || Making::begin(self.cache.clone(), spec.clone(), key.clone());
             made.entry(key.clone()).or_insert_with(begin).clone()
         };

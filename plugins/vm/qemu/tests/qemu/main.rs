@@ -149,8 +149,7 @@ fn a_killed_machine_is_one_clear_error_to_its_own_caller() {
             .process_id()
             .and_then(|id| Pid::from_raw(id.cast_signed()));
         kill_process(pid.unwrap(), Signal::KILL).unwrap();
-        let message =
-            "the virtual machine ended: QEMU was killed by signal 9";
+        let message = "the virtual machine ended: QEMU was killed by signal 9";
         for _ in 0..2 {
             let dead = victim.picture().await.unwrap_err();
             assert_eq!(dead.to_string(), message);
