@@ -155,7 +155,15 @@ impl Desktop for VirtualMachine {
     }
 
     fn upload<'a>(&'a self, from: &'a Path, to: &'a str) -> Answer<'a, ()> {
-        Box::pin(async { self.guest.upload(from, to).await.map_err(failure) })
+        Box::pin(async move {
+            // The agent has no home directory.
+            if !to.starts_with('/') && !to.contains(":\\") {
+                let message =
+                    format!("a file in a virtual machine has an absolute path, not {to:?}");
+                return Err(Failure::param("/setup", message));
+            }
+            self.guest.upload(from, to).await.map_err(failure)
+        })
     }
 
     fn snapshot<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
