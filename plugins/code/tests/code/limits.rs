@@ -38,7 +38,7 @@ fn a_fork_bomb_is_held_and_the_next_program_runs() {
     in_session(json!({"processes": 50}), |session| {
         let code = "# bomb-3001\nimport os\nopen('ready', 'w').close()\nwhile True:\n    try: os.fork()\n    except OSError: pass";
         let code = format!("import os; os.execvp('python3', ['python3', '-c', '''{code}'''])");
-        let call = session.begin("code:execute", &json!({"code": code, "timeout": 6}), None);
+        let call = session.begin("code:execute", &json!({"code": code, "timeout": 12}), None);
         eventually("it spreads", || processes_with("bomb-3001").len() > 30);
         assert!(processes_with("bomb-3001").len() <= 50);
         let failure =
