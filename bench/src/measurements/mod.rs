@@ -1,6 +1,7 @@
 //! Everything that is measured, in the order of the table. A new measurement is a module here and a
 //! line in [`MEASUREMENTS`].
 
+mod code;
 mod http;
 mod isolation;
 mod rounds;
@@ -71,5 +72,10 @@ pub(crate) const MEASUREMENTS: &[Measurement] = &[
         name: "isolation/blocking",
         about: "what others notice of a worker in a tool that blocks for a second",
         run: |workshop| Box::pin(isolation::blocking(workshop)),
+    },
+    Measurement {
+        name: "code/execute",
+        about: "an empty program in a sandbox, called over HTTP, against the same interpreter started bare",
+        run: |workshop| Box::pin(code::measure(workshop)),
     },
 ];
