@@ -9,7 +9,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sandbox_isolation::{
-    Limits, Machine, Mode, Mount, Policy, Sandbox, Signal, Size, Stdio3, descendants,
+    Limits, Machine, Mode, Mount, Policy, Sandbox, Signal, Size, Space, Stdio3, Workspace,
+    descendants,
 };
 use tokio::io::AsyncReadExt as _;
 
@@ -348,10 +349,11 @@ async fn role() {
         },
         ..Policy::default()
     };
-    let machine = match Machine::probe(&policy).await {
+    let mut machine = match Machine::probe(&policy).await {
         Ok(machine) => machine,
         Err(error) => return say(&error.to_string()),
     };
+    machine.probe_workspaces(&policy, SPACE, &[]).await.unwrap();
     if role == "serve" {
         let (sandbox, _) = stubborn_tree(&machine, &policy).await;
         say(&format!("serving {}", sandbox.folder().display()));
@@ -368,6 +370,86 @@ async fn role() {
     .await;
     say(&line(&mut sandbox).await);
     sandbox.kill().await.unwrap();
+    let workspace = machine.workspace(SPACE, &[]).await.unwrap();
+    let made = in_workspace(
+        &machine,
+        &policy,
+        &workspace,
+        "echo >file; stat -f -c 'room %b' .",
+    )
+    .await;
+    say(&made);
+}
+
+/// The size of the workspaces here, which is 16 pages.
+const SPACE: Space = Space {
+    size: Size(64 << 10),
+    files: 16,
+};
+
+/// Runs a script in a workspace and gives the first line that it prints.
+async fn in_workspace(
+    machine: &Machine,
+    policy: &Policy,
+    workspace: &Workspace,
+    script: &str,
+) -> String {
+    let mut program = workspace.prepare(machine).unwrap();
+    program.argv = ["/bin/bash", "-c", script].map(Into::into).into();
+    program.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
+    let streams = Stdio3 {
+        stdin: Stdio::null(),
+        stdout: Stdio::piped(),
+        stderr: Stdio::inherit(),
+    };
+    let mut sandbox = machine.launch(policy, program, streams).await.unwrap();
+    let said = line(&mut sandbox).await;
+    sandbox.kill().await.unwrap();
+    said
+}
+
+#[tokio::test]
+async fn a_workspace_lasts_from_program_to_program_and_no_longer() {
+    let policy = Policy::default();
+    let mut machine = Machine::probe(&policy).await.unwrap();
+    machine.probe_workspaces(&policy, SPACE, &[]).await.unwrap();
+    let workspace = machine.workspace(SPACE, &[]).await.unwrap();
+    let first =
+        "echo kept >file; head -c 1m /dev/zero >large 2>/dev/null || stat -f -c 'full: %a' .";
+    assert_eq!(
+        in_workspace(&machine, &policy, &workspace, first).await,
+        "full: 0"
+    );
+    let second = "rm large; cat file";
+    assert_eq!(
+        in_workspace(&machine, &policy, &workspace, second).await,
+        "kept"
+    );
+    // Nobody else sees it, and it is gone with its owner.
+    let other = machine.workspace(SPACE, &[]).await.unwrap();
+    assert_eq!(
+        in_workspace(&machine, &policy, &other, "ls -A | wc -l").await,
+        "0"
+    );
+    assert!(workspace.is_alive());
+    let me = i32::try_from(std::process::id()).unwrap();
+    let keepers = || {
+        descendants(me)
+            .iter()
+            .filter(|process| process.parent == me && is_keeper(**process))
+            .count()
+    };
+    let before = keepers();
+    drop(other);
+    workspace.close().await.unwrap();
+    eventually("the keepers are gone", || keepers() + 2 <= before);
+}
+
+/// A keeper waits as `cat` where a filesystem called `sandbox` is mounted.
+fn is_keeper(process: sandbox_isolation::Process) -> bool {
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", process.pid));
+    read("comm").is_ok_and(|name| name == "cat\n")
+        && read("mounts").is_ok_and(|mounts| mounts.contains("\nsandbox /"))
 }
 
 #[expect(
@@ -488,4 +570,5 @@ fn an_ordinary_user_gets_what_the_machine_can_give() {
     let best = answer("best effort");
     assert!(best.contains("without limits on the whole tree"), "{best}");
     assert!(best.contains("user sandbox in /"), "{best}");
+    assert!(best.contains("room 16"), "{best}");
 }

@@ -1,6 +1,7 @@
 //! Everything that is measured, in the order of the table. A new measurement is a module here and a
 //! line in [`MEASUREMENTS`].
 
+mod code;
 mod http;
 mod isolation;
 mod qemu;
@@ -83,5 +84,10 @@ pub(crate) const MEASUREMENTS: &[Measurement] = &[
         name: "qemu",
         about: "a virtual machine from its template against booting it, its pictures and its memory",
         run: |workshop| Box::pin(qemu::measure(workshop)),
+    },
+    Measurement {
+        name: "code/execute",
+        about: "an empty program in a sandbox, called over HTTP, against the same interpreter started bare",
+        run: |workshop| Box::pin(code::measure(workshop)),
     },
 ];
