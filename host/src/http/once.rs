@@ -27,7 +27,11 @@ use store::{Found, Place};
 /// The header with the key.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// Set on answers that were there before.
+/// The header that names this server: on all answers to requests with a key, and on a request that was sent before,
+/// so that a server that knows nothing of the first attempt does not run it a second time.
+const INSTANCE: HeaderName = HeaderName::from_static("idempotency-instance");
+
+/// Whether the answer was there before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// The longest key: as much as a few identifiers need.
@@ -56,10 +60,8 @@ impl Kept {
     fn response(self, replayed: bool) -> Response {
         let mut response = json(self.status.as_u16(), self.body);
         *response.headers_mut() = self.headers;
-        if replayed {
-            let yes = HeaderValue::from_static("true");
-            response.headers_mut().insert(REPLAYED, yes);
-        }
+        let replayed = HeaderValue::from_static(if replayed { "true" } else { "false" });
+        response.headers_mut().insert(REPLAYED, replayed);
         response
     }
 
@@ -92,6 +94,25 @@ pub(super) async fn once<F>(
 where
     F: Future<Output = Response> + Send + 'static,
 {
+    let instance = served.once.instance.clone();
+    let mut response = answer(served, asked, route, work).await;
+    response.headers_mut().insert(INSTANCE, instance);
+    response
+}
+
+async fn answer<F>(
+    served: Arc<Served>,
+    asked: Asked,
+    route: &str,
+    work: impl FnOnce(Arc<Served>, Arc<Asked>) -> F,
+) -> Response
+where
+    F: Future<Output = Response> + Send + 'static,
+{
+    let meant = asked.headers.get(&INSTANCE);
+    if meant.is_some_and(|meant| meant != served.once.instance) {
+        return asked.refused(&elsewhere());
+    }
     let (name, digest) = match identity(&asked, route) {
         Ok(identity) => identity,
         Err(failure) => return asked.refused(&failure),
@@ -196,6 +217,14 @@ fn another() -> Failure {
     let message = "this `Idempotency-Key` was sent with another request; use a new one for each";
     let mut failure = Failure::new(ErrorKind::Parameter, message);
     failure.status = StatusCode::UNPROCESSABLE_ENTITY.as_u16();
+    failure
+}
+
+fn elsewhere() -> Failure {
+    let message = "the request was sent to another server first, or to this one before it was started anew; \
+                   whether it ran is not known here";
+    let mut failure = Failure::new(ErrorKind::Parameter, message);
+    failure.status = StatusCode::CONFLICT.as_u16();
     failure
 }
 

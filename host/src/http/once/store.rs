@@ -6,6 +6,8 @@ use std::{
     time::Instant,
 };
 
+use http::HeaderValue;
+use sandbox_protocol::TraceId;
 use tokio::sync::watch;
 
 use super::Kept;
@@ -13,6 +15,8 @@ use crate::{config::Idempotency, observe::Kept as Counters, observe::Observers};
 
 /// The answers of one server. Only requests that have a key meet at its lock, and none waits under it.
 pub(in crate::http) struct Store {
+    /// Names this server among those that a client may meet at one address, one after the other.
+    pub(super) instance: HeaderValue,
     limits: Idempotency,
     observers: Arc<Observers>,
     inner: Mutex<Inner>,
@@ -52,7 +56,12 @@ pub(super) enum Found {
 
 impl Store {
     pub(in crate::http) fn new(limits: Idempotency, observers: Arc<Observers>) -> Arc<Self> {
+        let name = TraceId::generate().to_string();
         Arc::new(Self {
+            // Digits are visible characters.
+            instance: name
+                .try_into()
+                .unwrap_or(HeaderValue::from_static("unnamed")),
             limits,
             observers,
             inner: Mutex::default(),

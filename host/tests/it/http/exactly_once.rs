@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use sandbox_client::{Client, Error};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 use super::web::{Got, Web};
 use crate::engine::until;
@@ -39,7 +44,7 @@ async fn the_same_request_again_gets_the_first_answer() {
             first.header("idempotency-replayed"),
             again.header("idempotency-replayed")
         ),
-        (None, Some("true"))
+        (Some("false"), Some("true"))
     );
     assert_eq!(execute(&web, "two", add("w")).await.data()["value"], 2);
     let batch = json!({ "worker_id": "w", "actions": [{ "action": "counter:add" }] });
@@ -71,7 +76,7 @@ async fn a_key_stands_for_one_request_of_one_worker() {
         .await;
     assert_eq!(got.codes(), (422, 1002));
     let elsewhere = execute(&web, "one", add("another")).await;
-    assert_eq!(elsewhere.header("idempotency-replayed"), None);
+    assert_eq!(elsewhere.header("idempotency-replayed"), Some("false"));
     for wrong in ["", "\u{4e16}", &"x".repeat(256)] {
         assert_eq!(execute(&web, wrong, add("w")).await.codes(), (400, 1002));
     }
@@ -131,4 +136,73 @@ async fn what_is_too_old_runs_again() {
     execute(&web, "one", add("w")).await.data();
     tokio::time::sleep(Duration::from_millis(60)).await;
     assert_eq!(execute(&web, "one", add("w")).await.data()["value"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_server_does_not_run_what_the_first_may_have_run() {
+    let web = web(json!({})).await;
+    let first = execute(&web, "one", add("w")).await;
+    let instance = first.header("idempotency-instance").unwrap();
+    let again = |key, instance| [("idempotency-key", key), ("idempotency-instance", instance)];
+    let path = "/api/v1/execute";
+    let got = web.post_with(path, &again("one", instance), add("w")).await;
+    assert_eq!(got.data()["value"], 1);
+    let got = web
+        .post_with(path, &again("two", "another"), add("w"))
+        .await;
+    assert_eq!(
+        (got.codes(), got.header("idempotency-replayed")),
+        ((409, 1002), None)
+    );
+}
+
+/// Passes bytes on, and cuts the connection before the answer to the `cut`-th request.
+async fn cutting(to: std::net::SocketAddr, cut: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut answers = 0;
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut far = TcpStream::connect(to).await.unwrap();
+            let (mut asked, mut answer) = ([0; 65536], [0; 65536]);
+            loop {
+                tokio::select! {
+                    read = near.read(&mut asked) => match read {
+                        Ok(read @ 1..) => far.write_all(&asked[..read]).await.unwrap(),
+                        _ => break,
+                    },
+                    read = far.read(&mut answer) => {
+                        answers += 1;
+                        match read {
+                            Ok(read @ 1..) if answers != cut => near.write_all(&answer[..read]).await.unwrap(),
+                            _ => break,
+                        }
+                    }
+                }
+            }
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_asks_again_when_its_connection_is_lost_and_the_tool_ran_once() {
+    let web = web(json!({})).await;
+    let url = cutting(web.address, 2).await;
+    let client = Client::builder().url(url).worker_id("w").build().unwrap();
+    for expected in 1..=3 {
+        let answer = client.execute("counter:add", &json!({}), None).await;
+        assert_eq!(answer.unwrap().data, json!({ "value": expected }));
+    }
+    let kept = &web.engine.sandbox.observers.kept;
+    assert_eq!(kept.replays.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_knows_of_no_kept_answers_does_not_ask_again() {
+    let web = web(json!({})).await;
+    let url = cutting(web.address, 1).await;
+    let client = Client::builder().url(url).worker_id("w").build().unwrap();
+    let lost = client.execute("counter:add", &json!({}), None).await;
+    assert!(matches!(lost, Err(Error::Transport { .. })), "{lost:?}");
 }

@@ -1,5 +1,6 @@
 //! `Accept: text/event-stream`: what happens while a call runs.
 
+use sandbox_client::{Client, StreamEvent};
 use serde_json::{Value, json};
 
 use super::web::{PATIENCE, Web};
@@ -79,4 +80,47 @@ async fn a_silent_stream_shows_that_it_is_alive() {
             .unwrap();
         assert_eq!(&part.unwrap().unwrap()[..], b": alive\n\n");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_reads_the_events() {
+    let web = Web::of(json!({ "echo": {} })).await;
+    let client = Client::builder()
+        .url(web.url(""))
+        .worker_id("w")
+        .build()
+        .unwrap();
+    let mut stream = client
+        .execute_stream("echo:steps", &json!({ "steps": 1 }), None)
+        .await
+        .unwrap();
+    let mut seen = Vec::new();
+    while let Some(event) = stream.next().await.unwrap() {
+        seen.push(event);
+    }
+    let [
+        StreamEvent::Progress { message, .. },
+        StreamEvent::Output(chunk),
+        StreamEvent::Result(end),
+    ] = &seen[..]
+    else {
+        panic!("{seen:?}");
+    };
+    assert_eq!(
+        (&**message, &**chunk, &end.data),
+        ("stepping", "step 1\n", &json!({ "steps": 1 }))
+    );
+    let unknown = client
+        .execute_stream("no:tool", &json!({}), None)
+        .await
+        .unwrap();
+    assert_eq!(unknown.result().await.unwrap().code.0, 1001);
+    let running = client
+        .execute_stream("echo:sleep", &json!({ "ms": 60_000 }), None)
+        .await
+        .unwrap();
+    let feed = &web.engine.sandbox.observers.feed;
+    until("the call", || feed.running().pop()).await;
+    drop(running);
+    until("its end", || feed.running().is_empty().then_some(())).await;
 }
