@@ -24,7 +24,7 @@ pub enum StreamEvent {
     /// So many events were left out, for they were not read in time.
     Missed(u64),
     /// The tool has ended. The last event.
-    Result(Envelope),
+    Result(Box<Envelope>),
 }
 
 /// The events of one call. Dropping it cancels the call.
@@ -70,7 +70,7 @@ impl Client {
         if !stream.is_events() {
             // Refused before the tool, or answered by a server that knows no streams.
             let envelope = stream.whole().await?;
-            stream.reader.ready.push_back(StreamEvent::Result(envelope));
+            stream.reader.ready.push_back(StreamEvent::Result(Box::new(envelope)));
         }
         Ok(stream)
     }
@@ -109,7 +109,7 @@ impl ExecuteStream {
     pub async fn result(mut self) -> Result<Envelope, Error> {
         while let Some(event) = self.next().await? {
             if let StreamEvent::Result(envelope) = event {
-                return Ok(envelope);
+                return Ok(*envelope);
             }
         }
         Err(self.broken("the result was read before"))
