@@ -70,7 +70,10 @@ impl Client {
         if !stream.is_events() {
             // Refused before the tool, or answered by a server that knows no streams.
             let envelope = stream.whole().await?;
-            stream.reader.ready.push_back(StreamEvent::Result(Box::new(envelope)));
+            stream
+                .reader
+                .ready
+                .push_back(StreamEvent::Result(Box::new(envelope)));
         }
         Ok(stream)
     }

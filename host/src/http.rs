@@ -22,6 +22,7 @@ mod execute;
 mod from_config;
 mod front;
 mod guard;
+mod health;
 mod hosts;
 mod init;
 mod job;
