@@ -42,11 +42,21 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server with these resources, otherwise as it is when nothing is configured.
     pub(crate) async fn with(workshop: &Workshop, resources: &[&str]) -> anyhow::Result<Self> {
+        Self::observed(workshop, resources, &json!({})).await
+    }
+
+    /// The same, watched in these ways.
+    pub(crate) async fn observed(
+        workshop: &Workshop,
+        resources: &[&str],
+        observe: &Value,
+    ) -> anyhow::Result<Self> {
         let folder = workshop.folder()?;
         let resource = |name: &&str| ((*name).to_owned(), json!({ "backend_class": name }));
         let config = json!({
             "resources": resources.iter().map(resource).collect::<serde_json::Map<_, Value>>(),
             "warmup": { "resources": resources },
+            "observe": observe,
         });
         let file = folder.join("config.json");
         fs::write(&file, config.to_string())?;

@@ -105,6 +105,7 @@ impl ClientBuilder {
             base,
             worker: worker.into(),
             timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
+            instance: Default::default(),
         })
     }
 }

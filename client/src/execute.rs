@@ -85,7 +85,7 @@ impl Client {
             trace_id: None,
         };
         let limit = self.limit(timeout);
-        self.post(routes::EXECUTE, &request, limit)
+        self.post_once(routes::EXECUTE, &request, limit)
             .await?
             .envelope()
     }
@@ -114,7 +114,9 @@ impl Client {
             .map(|action| self.limit(action.timeout))
             .fold(Duration::ZERO, Duration::saturating_add)
             .max(self.timeout);
-        let answer = self.post(routes::EXECUTE_BATCH, &request, limit).await?;
+        let answer = self
+            .post_once(routes::EXECUTE_BATCH, &request, limit)
+            .await?;
         let envelope = answer.envelope()?;
         match serde_json::from_value(envelope.data.clone()) {
             Ok(data) => Ok(Envelope {
@@ -130,7 +132,7 @@ impl Client {
     }
 
     /// How long to wait for a tool that may run so long.
-    fn limit(&self, timeout: Option<Duration>) -> Duration {
+    pub(crate) fn limit(&self, timeout: Option<Duration>) -> Duration {
         timeout.map_or(self.timeout, |own| {
             self.timeout.max(own.saturating_add(ANSWER_MARGIN))
         })

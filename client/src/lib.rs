@@ -2,7 +2,10 @@
 //!
 //! A [`Client`] has one method for each route of the server, with typed answers; it is cheap to
 //! clone and serves thousands of calls at a time. A tool's own error is not an error here: it comes
-//! back in the envelope. An [`Error`] means that there is no such answer. No call is ever sent twice.
+//! back in the envelope. An [`Error`] means that there is no such answer.
+//!
+//! No tool ever runs twice for one call: [`execute`](Client::execute) is sent again when its connection is lost, but
+//! only to a server that knows by its `Idempotency-Key` whether it ran already, and gives the first answer then.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,14 +29,17 @@
 mod builder;
 mod error;
 mod execute;
+mod once;
 mod server;
 mod sessions;
+mod stream;
 mod transport;
 
 pub use builder::{BuildError, ClientBuilder, DEFAULT_URL};
 pub use error::Error;
 pub use execute::{BatchAction, BatchOptions};
 pub use sandbox_protocol as protocol;
+pub use stream::{ExecuteStream, StreamEvent};
 
 use reqwest::Url;
 use std::{sync::Arc, time::Duration};
@@ -45,6 +51,7 @@ pub struct Client {
     base: Url,
     worker: Arc<str>,
     timeout: Duration,
+    instance: once::Instance,
 }
 
 impl Client {

@@ -1,11 +1,14 @@
 //! One request, one answer: sending, and telling apart what came back.
 
 use crate::{Client, Error};
-use reqwest::{Method, StatusCode, Url, header};
+use reqwest::{Method, Response, StatusCode, Url, header};
 use sandbox_protocol::Envelope;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::time::Duration;
+
+/// Set on answers of requests with an `Idempotency-Key`, when they were run or had been.
+const REPLAYED: &str = "idempotency-replayed";
 
 /// How much of an answer that is not ours is shown.
 const EXCERPT: usize = 200;
@@ -15,6 +18,7 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     url: Url,
     body: Vec<u8>,
+    kept: bool,
 }
 
 impl Client {
@@ -55,13 +59,43 @@ impl Client {
         limit: Duration,
     ) -> Result<Answer, Error> {
         let body = serde_json::to_vec(body).map_err(Error::Parameters)?;
+        self.post_bytes(path, body, &[], limit).await
+    }
+
+    /// Posts JSON that is written already, with headers of its own.
+    pub(crate) async fn post_bytes(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+        headers: &[(&str, &str)],
+        limit: Duration,
+    ) -> Result<Answer, Error> {
         let url = self.route(path);
-        let request = self
+        let response = self.respond(url.clone(), body, headers, limit).await?;
+        Self::read(response, url, limit).await
+    }
+
+    /// Posts, and returns when the head of the answer is there.
+    pub(crate) async fn respond(
+        &self,
+        url: Url,
+        body: Vec<u8>,
+        headers: &[(&str, &str)],
+        limit: Duration,
+    ) -> Result<Response, Error> {
+        let mut request = self
             .http
             .request(Method::POST, url.clone())
             .header(header::CONTENT_TYPE, "application/json")
-            .body(body);
-        self.send(request, url, limit).await
+            .body(body)
+            .timeout(limit);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let failed = |error: reqwest::Error| failure(&url, limit, error.without_url());
+        let response = request.send().await.map_err(failed)?;
+        self.instance.learn(response.headers());
+        Ok(response)
     }
 
     async fn send(
@@ -72,13 +106,24 @@ impl Client {
     ) -> Result<Answer, Error> {
         let failed = |error: reqwest::Error| failure(&url, limit, error.without_url());
         let response = request.timeout(limit).send().await.map_err(failed)?;
+        Self::read(response, url, limit).await
+    }
+
+    async fn read(response: Response, url: Url, limit: Duration) -> Result<Answer, Error> {
+        let failed = |error: reqwest::Error| failure(&url, limit, error.without_url());
         let status = response.status();
+        let kept = response.headers().contains_key(REPLAYED);
         let body = response.bytes().await.map_err(failed)?.into();
-        Ok(Answer { status, url, body })
+        Ok(Answer {
+            status,
+            url,
+            body,
+            kept,
+        })
     }
 }
 
-fn failure(url: &Url, limit: Duration, source: reqwest::Error) -> Error {
+pub(crate) fn failure(url: &Url, limit: Duration, source: reqwest::Error) -> Error {
     let url = url.origin().ascii_serialization();
     if source.is_connect() {
         Error::Connect { url, source }
@@ -90,6 +135,11 @@ fn failure(url: &Url, limit: Duration, source: reqwest::Error) -> Error {
 }
 
 impl Answer {
+    /// Whether the server keeps it for who asks again.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept
+    }
+
     /// The envelope, whatever its code.
     pub(crate) fn envelope(&self) -> Result<Envelope, Error> {
         serde_json::from_slice(&self.body).map_err(|_| self.stranger())

@@ -211,6 +211,32 @@ impl Backend {
         result
     }
 
+    /// Asks the backend how it is: what its `probe` found, or what is wrong. Nothing when it is cold, or cannot say.
+    pub async fn probe(&self, limit: Duration) -> Option<Result<Value, Failure>> {
+        if !self.is_warm() {
+            return None;
+        }
+        let doing = format!("the probe of `{}`", self.name);
+        let request = Request {
+            timeout: Some(limit),
+            ..Request::default()
+        };
+        let pending = self.handle.start(Function::Probe, &request, None, None);
+        let end = invoke(pending, limit, &self.called_off).await;
+        let answer = match answered(end.unwrap_or_else(|(end, _)| end), &doing, limit) {
+            Ok(answer) => answer,
+            Err(failure) => return Some(Err(failure)),
+        };
+        if answer.is_success() {
+            let found = answer.data();
+            return (!found.is_empty())
+                .then(|| Ok(serde_json::from_slice(found).unwrap_or_default()));
+        }
+        self.panicked(&doing, &answer);
+        let kind = ErrorKind::BackendFailed;
+        Some(Err(Failure::of_answer(&answer, kind, &doing)))
+    }
+
     /// Runs `warmup` or `shutdown`.
     async fn operate(&self, function: Function, limit: Duration) -> Result<(), Failure> {
         let doing = match function {

@@ -106,12 +106,25 @@ async fn run<'a>(
         watch.runs_in(session);
     }
     // 5. The tool itself. The lease stays with the operation until the plugin is done with it.
-    run_tool(tool, call, params, session.as_deref(), (lease, pass)).await
+    let within = (
+        watch.traceparent().unwrap_or_default(),
+        call.parent.tracestate.unwrap_or_default(),
+    );
+    run_tool(
+        tool,
+        call,
+        within,
+        params,
+        session.as_deref(),
+        (lease, pass),
+    )
+    .await
 }
 
 async fn run_tool(
     tool: &Tool,
     call: &Call<'_>,
+    (traceparent, tracestate): (&str, &str),
     params: &str,
     session: Option<&Session>,
     keep: (Option<Lease>, Pass),
@@ -125,6 +138,8 @@ async fn run_tool(
         session_id: session.map_or("", |session| &session.id),
         session_config: session.map_or(&[], |session| session.config.as_bytes()),
         trace: call.trace,
+        traceparent,
+        tracestate,
         timeout: Some(timeout),
         session: session.and_then(Session::handle),
     };

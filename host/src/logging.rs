@@ -9,18 +9,18 @@ pub use sink::flush;
 use std::{
     io::{self, IsTerminal},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
 };
 
-use sandbox_plugin_api::host::{LogEntry, LogSink};
+use sandbox_plugin_api::host::{LogEntry, LogSink, SpanEntry};
 use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-use crate::observe::Feed;
+use crate::observe::{Feed, Observers};
 
 /// The form of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -62,12 +62,23 @@ pub fn start(level: LevelFilter, format: Format, feed: &Arc<Feed>) {
     }
 }
 
-/// Puts what plugins log into the host's log.
-pub struct PluginLog;
+/// Puts what plugins log into the host's log, and what they trace into its traces.
+#[derive(Default)]
+pub struct PluginLog {
+    /// Set once the server is assembled; plugins are loaded before that.
+    pub observers: Arc<OnceLock<Arc<Observers>>>,
+}
 
 impl LogSink for PluginLog {
     fn level(&self) -> u32 {
         LEVEL.load(Ordering::Relaxed)
+    }
+
+    fn span(&self, span: &SpanEntry<'_>) {
+        let observers = self.observers.get();
+        if let Some(traces) = observers.and_then(|observers| observers.traces.as_ref()) {
+            traces.plugin_span(span);
+        }
     }
 
     fn write(&self, entry: &LogEntry<'_>) {

@@ -79,6 +79,12 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// Stops what is shared.
     fn shutdown(&self, context: &CallContext) -> impl Future<Output = Result<()>> + Send;
 
+    /// Says how the backend is: its reply's data is shown to operators.
+    fn probe(&self, context: &CallContext) -> impl Future<Output = Result<Reply>> + Send {
+        let _ = context;
+        async { Ok(Reply::default()) }
+    }
+
     /// Makes a session.
     fn initialize(
         &self,

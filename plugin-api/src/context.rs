@@ -25,6 +25,8 @@ pub(crate) struct Ids {
     bytes: Vec<u8>,
     worker_end: usize,
     session_end: usize,
+    trace_end: usize,
+    traceparent_end: usize,
     tool: &'static str,
 }
 
@@ -35,12 +37,31 @@ impl Ids {
         bytes.extend_from_slice(worker);
         bytes.extend_from_slice(session);
         bytes.extend_from_slice(trace);
+        let trace_end = bytes.len();
         Self {
             bytes,
             worker_end,
             session_end,
+            trace_end,
+            traceparent_end: trace_end,
             tool,
         }
+    }
+
+    /// The same in this W3C trace context.
+    pub(crate) fn within(mut self, traceparent: &[u8], tracestate: &[u8]) -> Self {
+        self.bytes.extend_from_slice(traceparent);
+        self.traceparent_end = self.bytes.len();
+        self.bytes.extend_from_slice(tracestate);
+        self
+    }
+
+    pub(crate) fn traceparent(&self) -> &str {
+        text(&self.bytes[self.trace_end..self.traceparent_end])
+    }
+
+    pub(crate) fn tracestate(&self) -> &str {
+        text(&self.bytes[self.traceparent_end..])
     }
 
     pub(crate) fn worker(&self) -> &str {
@@ -52,7 +73,7 @@ impl Ids {
     }
 
     pub(crate) fn trace(&self) -> &str {
-        text(&self.bytes[self.session_end..])
+        text(&self.bytes[self.session_end..self.trace_end])
     }
 
     /// The tool's full name, or the name of a lifecycle function.
@@ -161,6 +182,19 @@ impl CallContext {
     #[must_use]
     pub fn trace_id(&self) -> &str {
         self.state.ids.trace()
+    }
+
+    /// The W3C `traceparent` to send along with requests to others, so that what they do appears in the
+    /// same trace; empty when there is none.
+    #[must_use]
+    pub fn traceparent(&self) -> &str {
+        self.state.ids.traceparent()
+    }
+
+    /// The W3C `tracestate` that goes with it.
+    #[must_use]
+    pub fn tracestate(&self) -> &str {
+        self.state.ids.tracestate()
     }
 
     /// The full name of the running tool; the name of the function for lifecycle functions.

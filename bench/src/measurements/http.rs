@@ -19,12 +19,7 @@ const ROUNDS: usize = 8;
 /// Measures with this many connections.
 pub(crate) async fn execute(workshop: &Workshop, connections: usize) -> anyhow::Result<Vec<Row>> {
     let server = Server::with(workshop, &["echo"]).await?;
-    let body = json!({
-        "worker_id": "bench",
-        "action": "echo:echo",
-        "params": { "value": { "query": "what is measured is the way there and back", "top_k": 10 } },
-    })
-    .to_string();
+    let body = echo();
     let answer = sample(&server, &body).await?;
     let baseline = Baseline::start(&answer).await?;
     let plan = Plan {
@@ -44,6 +39,16 @@ pub(crate) async fn execute(workshop: &Workshop, connections: usize) -> anyhow::
     Ok(rows(&rounds, connections))
 }
 
+/// The body of a call of the echo tool.
+pub(super) fn echo() -> String {
+    json!({
+        "worker_id": "bench",
+        "action": "echo:echo",
+        "params": { "value": { "query": "what is measured is the way there and back", "top_k": 10 } },
+    })
+    .to_string()
+}
+
 /// An answer of the server, for the baseline to give the same bytes.
 async fn sample(server: &Server, body: &str) -> anyhow::Result<String> {
     let mut connection = Connection::open(server.address).await?;
@@ -56,7 +61,7 @@ async fn sample(server: &Server, body: &str) -> anyhow::Result<String> {
 
 /// Whoever goes first in one round goes second in the next: a machine that grows slower or faster
 /// treats both alike.
-async fn alternate(ours: &Plan, theirs: &Plan) -> anyhow::Result<Rounds> {
+pub(super) async fn alternate(ours: &Plan, theirs: &Plan) -> anyhow::Result<Rounds> {
     let mut rounds = Rounds::default();
     for round in 0..ROUNDS {
         if round % 2 == 0 {

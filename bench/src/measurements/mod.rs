@@ -4,6 +4,7 @@
 mod code;
 mod http;
 mod isolation;
+mod observe;
 mod qemu;
 mod rounds;
 mod sessions;
@@ -49,6 +50,11 @@ pub(crate) const MEASUREMENTS: &[Measurement] = &[
         name: "http/execute/256",
         about: "the same, 256 connections",
         run: |workshop| Box::pin(http::execute(workshop, 256)),
+    },
+    Measurement {
+        name: "http/observed/64",
+        about: "the echo tool with audit log and traces against the same without",
+        run: |workshop| Box::pin(observe::measure(workshop)),
     },
     Measurement {
         name: "vtable",

@@ -246,3 +246,11 @@ def test_a_faulty_config_is_told_in_the_servers_own_words(binary: str, tmp_path:
     with pytest.raises(SandboxServerStartError, match="resourcez") as caught:
         starting.start_sync()
     assert "resources" in caught.value.output
+
+
+async def test_a_stream_ends_with_the_envelope(sandbox: Sandbox) -> None:
+    events = [each async for each in sandbox.execute_stream("bash:run", command="echo streamed")]
+    assert [name for name, _ in events][-1] == "result"
+    assert events[-1][1]["data"]["stdout"] == "streamed\n"
+    ((event, refused),) = list(sandbox.execute_stream_sync("no:tool"))
+    assert (event, refused["code"]) == ("result", 1001)

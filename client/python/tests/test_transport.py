@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import multiprocessing
 import threading
@@ -313,3 +314,59 @@ def test_a_forked_child_has_connections_of_its_own(server: Loopback) -> None:
 
 def _call(sandbox: Sandbox) -> None:
     assert sandbox.execute_sync("t")["code"] == 0
+
+
+@pytest.mark.parametrize("instance", ["one", None])
+async def test_a_lost_call_is_asked_for_again_only_where_answers_are_kept(
+    instance: str | None,
+) -> None:
+    seen: list[Request] = []
+
+    def answer(request: Request) -> Answer:
+        if request.path == "/health":
+            return protocol(request)
+        seen.append(request)
+        if len(seen) == 2:
+            return Raw()
+        headers = f"Idempotency-Instance: {instance}\r\n" if instance else ""
+        body = json.dumps(envelope(data=len(seen)))
+        head = f"HTTP/1.1 200 OK\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+        return Raw((head + body).encode())
+
+    with loopback(answer) as server:
+        async with client_of(server) as client:
+            await client.execute("t")
+            if instance is None:
+                with pytest.raises(SandboxConnectionError) as lost:
+                    await client.execute("t")
+                assert lost.value.may_have_run
+                return
+            assert (await client.execute("t"))["data"] == 3
+    first, lost_one, again = seen
+    assert first.headers["idempotency-key"] != lost_one.headers["idempotency-key"]
+    assert lost_one.headers["idempotency-key"] == again.headers["idempotency-key"]
+    assert "idempotency-instance" not in lost_one.headers
+    assert again.headers["idempotency-instance"] == "one"
+
+
+async def test_a_server_that_does_not_know_the_call_is_not_made_to_run_it() -> None:
+    seen: list[Request] = []
+
+    def answer(request: Request) -> Answer:
+        if request.path == "/health":
+            return protocol(request)
+        seen.append(request)
+        if len(seen) == 2:
+            return Raw()
+        status = "200 OK" if len(seen) == 1 else "409 Conflict"
+        body = json.dumps(envelope(0 if len(seen) == 1 else 1002))
+        head = f"HTTP/1.1 {status}\r\nIdempotency-Instance: {len(seen)}\r\n"
+        return Raw(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    with loopback(answer) as server:
+        async with client_of(server) as client:
+            await client.execute("t")
+            with pytest.raises(SandboxConnectionError) as lost:
+                await client.execute("t")
+    assert lost.value.may_have_run
+    assert len(seen) == 3

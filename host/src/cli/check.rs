@@ -90,7 +90,7 @@ fn check(args: &CheckArgs) -> (Vec<Diagnostic>, Vec<String>) {
             .err()
             .map(|exposed| *exposed),
     );
-    let host = table(Box::new(PluginLog), 1);
+    let host = table(Box::new(PluginLog::default()), 1);
     let booted = boot::load(&loaded, &environment, host, args.verbose);
     diagnostics.extend(booted.diagnostics);
     (

@@ -54,7 +54,12 @@ fn schema_of(path: &std::path::Path) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    let booted = boot::load(&loaded, &environment, table(Box::new(PluginLog), 1), false);
+    let booted = boot::load(
+        &loaded,
+        &environment,
+        table(Box::new(PluginLog::default()), 1),
+        false,
+    );
     say(&booted.diagnostics);
     let schemas = booted.ready.iter();
     let schemas = schemas.map(|ready| {

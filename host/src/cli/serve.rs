@@ -2,7 +2,7 @@
 
 use std::{
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -22,7 +22,7 @@ use crate::{
     http,
     instance::Instance,
     logging::{self, Format, PluginLog},
-    observe::Feed,
+    observe::{Feed, Observers},
     sandbox::Sandbox,
 };
 
@@ -90,10 +90,12 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         &feed,
     );
     let threads = u32::try_from(loaded.config.server.plugin_threads).unwrap_or(u32::MAX);
+    let plugin_log = PluginLog::default();
+    let plugins_tell = Arc::clone(&plugin_log.observers);
     let booted = boot::load(
         &loaded,
         &environment,
-        table(Box::new(PluginLog), threads),
+        table(Box::new(plugin_log), threads),
         args.verbose,
     );
     say(&booted.diagnostics);
@@ -109,7 +111,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         .enable_all()
         .thread_name("sandbox")
         .build()?;
-    let result = runtime.block_on(serve(loaded, booted.ready, feed, started));
+    let result = runtime.block_on(serve(loaded, booted.ready, (feed, plugins_tell), started));
     // Plugins may have left threads of their own behind in calls that never ended.
     runtime.shutdown_timeout(Duration::from_millis(100));
     instance.leave();
@@ -120,7 +122,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 async fn serve(
     loaded: Loaded,
     ready: Vec<boot::Ready>,
-    feed: Arc<Feed>,
+    (feed, plugins_tell): (Arc<Feed>, Arc<OnceLock<Arc<Observers>>>),
     started: Instant,
 ) -> anyhow::Result<ExitCode> {
     let listener = listen(&loaded).await?;
@@ -132,6 +134,7 @@ async fn serve(
     let directory = loaded.document.directory().to_owned();
     let sandbox = boot::assemble(loaded, ready, feed).map_err(anyhow::Error::msg)?;
     let sandbox = Arc::new(sandbox);
+    let _ = plugins_tell.set(Arc::clone(&sandbox.observers));
     let closing = CancellationToken::new();
     let options = http::Options {
         config_directory: Some(directory),

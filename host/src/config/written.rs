@@ -102,6 +102,11 @@ pub struct Idempotency {
     #[serde(with = "seconds")]
     #[schemars(with = "Seconds")]
     pub ttl: Duration,
+    /// How long a call with a key goes on when its connection is lost, in seconds: it is cancelled unless its
+    /// client has come back by then.
+    #[serde(with = "seconds")]
+    #[schemars(with = "Seconds")]
+    pub return_within: Duration,
     /// How many answers are kept at most; the oldest go first.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_answers: usize,
@@ -114,6 +119,7 @@ impl Default for Idempotency {
     fn default() -> Self {
         Self {
             ttl: Duration::from_mins(10),
+            return_within: Duration::from_secs(5),
             max_answers: 10_000,
             max_bytes: 64 << 20,
         }

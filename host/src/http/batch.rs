@@ -7,6 +7,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use sandbox_protocol::{
     Code, ErrorKind, Operation, Seconds,
     request::{Action, BatchRequest},
+    routes,
     splice::CallMeta,
 };
 
@@ -15,6 +16,7 @@ use super::{
     aside::aside,
     asked::{Asked, bad},
     front::Served,
+    once::{key_of, once},
 };
 use crate::{
     config::Limits,
@@ -25,7 +27,14 @@ use crate::{
 
 /// `POST /api/v1/execute/batch`.
 pub(super) async fn batch(State(served): State<Arc<Served>>, asked: Asked) -> Response {
-    aside(asked.body.len(), pin!(run(&served, &asked))).await
+    let length = asked.body.len();
+    if key_of(&asked.headers).is_none() {
+        return aside(length, pin!(run(&served, &asked))).await;
+    }
+    let work = async move |served: Arc<Served>, asked: Arc<Asked>| {
+        aside(length, pin!(run(&served, &asked))).await
+    };
+    once(served, asked, routes::EXECUTE_BATCH, work).await
 }
 
 async fn run(served: &Served, asked: &Asked) -> Response {

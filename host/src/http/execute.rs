@@ -1,15 +1,18 @@
-//! The route that runs one tool.
+//! The route that runs one tool, and answers at once or as a stream of events.
 
 use std::{pin::pin, sync::Arc};
 
 use axum::{extract::State, response::Response};
-use sandbox_protocol::{Seconds, request::ExecuteRequest};
+use sandbox_plugin_api::host::Events;
+use sandbox_protocol::{Seconds, request::ExecuteRequest, routes};
 
 use super::{
     answer::{size, write_outcome},
     aside::{aside, at_once},
     asked::{Asked, bad},
     front::Served,
+    once::{key_of, once},
+    stream,
 };
 use crate::{
     dispatch::{Call, dispatch},
@@ -18,10 +21,25 @@ use crate::{
 
 /// `POST /api/v1/execute`.
 pub(super) async fn execute(State(served): State<Arc<Served>>, asked: Asked) -> Response {
-    aside(asked.body.len(), pin!(run(&served, &asked))).await
+    if stream::is_wanted(&asked.headers) {
+        let idle = served.sandbox.config.server.limits.idle_timeout;
+        return stream::stream(idle, |events| answer(served, asked, Some(events)));
+    }
+    answer(served, asked, None).await
 }
 
-async fn run(served: &Served, asked: &Asked) -> Response {
+async fn answer(served: Arc<Served>, asked: Asked, events: Option<Arc<dyn Events>>) -> Response {
+    let length = asked.body.len();
+    if key_of(&asked.headers).is_none() {
+        return aside(length, pin!(run(&served, &asked, events))).await;
+    }
+    let work = async move |served: Arc<Served>, asked: Arc<Asked>| {
+        aside(length, pin!(run(&served, &asked, events))).await
+    };
+    once(served, asked, routes::EXECUTE, work).await
+}
+
+async fn run(served: &Served, asked: &Asked, events: Option<Arc<dyn Events>>) -> Response {
     let mut request = match ExecuteRequest::parse(&asked.body) {
         Ok(request) => request,
         Err(error) => return asked.refused(&bad(&error)),
@@ -38,9 +56,13 @@ async fn run(served: &Served, asked: &Asked) -> Response {
         params: request.params,
         timeout: request.timeout.map(Seconds::duration),
         trace: trace.as_str(),
-        front: Front::Http,
+        front: if events.is_some() {
+            Front::Stream
+        } else {
+            Front::Http
+        },
         parent: asked.parent(),
-        events: None,
+        events,
     };
     let outcome = dispatch(&served.sandbox, call).await;
     let mut envelope = Vec::new();

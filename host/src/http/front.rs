@@ -26,6 +26,7 @@ use super::{
     events::Streams,
     execute,
     guard::{Admitted, Guard},
+    once::Store,
     openapi, routes,
     tools::Lists,
 };
@@ -39,6 +40,7 @@ pub(super) struct Served {
     pub(super) documents: openapi::Documents,
     pub(super) streams: Streams,
     pub(super) up_since: Timestamp,
+    pub(super) once: Arc<Store>,
 }
 
 /// Guard and routes.
@@ -55,7 +57,9 @@ impl Front {
         options: Options,
     ) -> Arc<Self> {
         let guard = Guard::new(listening, &sandbox.config);
+        let limits = sandbox.config.server.idempotency.clone();
         let served = Arc::new(Served {
+            once: Store::new(limits, Arc::clone(&sandbox.observers)),
             sandbox,
             config_directory: options.config_directory,
             lists: Lists::default(),

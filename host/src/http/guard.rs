@@ -7,7 +7,7 @@ use http::{Method, request::Parts};
 use sandbox_protocol::{ErrorKind, routes};
 
 use super::{
-    cors,
+    cors, health,
     hosts::Hosts,
     keys::Keys,
     own::Own,
@@ -98,5 +98,6 @@ impl Guard {
 fn is_open(head: &Parts) -> bool {
     let reads = [Method::GET, Method::HEAD].contains(&head.method);
     let path = head.uri.path();
-    reads && ([routes::HEALTH, routes::READY].contains(&path) || pages::is_page(path))
+    let asks_little = path == routes::READY && !health::is_wanted(head.uri.query());
+    reads && (path == routes::HEALTH || asks_little || pages::is_page(path))
 }

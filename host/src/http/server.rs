@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
-use http::StatusCode;
+use http::{StatusCode, Uri};
 use sandbox_protocol::{
     Timestamp,
     response::{Health, Readiness, Ready},
@@ -11,7 +11,11 @@ use sandbox_protocol::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{answer::bare, front::Served};
+use super::{
+    answer::bare,
+    front::Served,
+    health::{self, BackendHealth},
+};
 
 /// `GET /health`.
 pub(super) async fn health() -> Response {
@@ -31,10 +35,13 @@ pub(super) struct ReadyOrNot<'a> {
     /// Optional resources that could not be loaded.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     not_loaded: Vec<&'a str>,
+    /// How each backend is, when that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backends: Option<Vec<BackendHealth>>,
 }
 
 /// `GET /ready`.
-pub(super) async fn ready(State(served): State<Arc<Served>>) -> Response {
+pub(super) async fn ready(State(served): State<Arc<Served>>, uri: Uri) -> Response {
     let sandbox = &served.sandbox;
     let status = sandbox.readiness();
     let configured = sandbox.config.enabled().map(|(name, _)| name);
@@ -48,6 +55,10 @@ pub(super) async fn ready(State(served): State<Arc<Served>>) -> Response {
         not_loaded: configured
             .filter(|name| sandbox.catalog.backend(name).is_err())
             .collect(),
+        backends: match health::is_wanted(uri.query()) {
+            true => Some(health::backends(sandbox).await),
+            false => None,
+        },
     };
     let status = match status {
         Readiness::Ready => StatusCode::OK,

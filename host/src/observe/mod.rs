@@ -70,6 +70,19 @@ pub struct Kept {
     pub replays: AtomicU64,
 }
 
+impl Kept {
+    /// A request was answered with one of them.
+    pub fn replayed(&self) {
+        self.replays.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many are kept now, so large together.
+    pub fn stand(&self, answers: usize, bytes: usize) {
+        self.answers.store(answers, Ordering::Relaxed);
+        self.bytes.store(bytes, Ordering::Relaxed);
+    }
+}
+
 impl Observers {
     /// Observers that tell this feed, and whatever the configuration names. Needs a tokio runtime around it.
     ///

@@ -54,7 +54,12 @@ impl Engine {
         let base = directory.path().to_owned();
         let environment = Environment::empty();
         let loaded = Config::read("test.json", base, config.into_bytes(), &environment).unwrap();
-        let booted = boot::load(&loaded, &environment, table(Box::new(PluginLog), 2), false);
+        let booted = boot::load(
+            &loaded,
+            &environment,
+            table(Box::new(PluginLog::default()), 2),
+            false,
+        );
         assert!(booted.diagnostics.is_empty(), "{:?}", booted.diagnostics);
         let sandbox = boot::assemble(loaded, booted.ready, Default::default()).unwrap();
         Self {

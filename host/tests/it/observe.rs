@@ -1,5 +1,6 @@
 //! What the server lets be seen: read as those read it who watch.
 
 mod audit;
+mod health;
 mod metrics;
 mod traces;

@@ -150,6 +150,7 @@ fn implementation(
     let session = session.unwrap_or(&unit);
     let warmup = call(lifecycle.warmup.as_ref());
     let shutdown = call(lifecycle.shutdown.as_ref());
+    let probe = lifecycle.probe.as_ref().map(probe);
     let initialize = call(lifecycle.initialize.as_ref());
     let cleanup = call(lifecycle.cleanup.as_ref());
     let tools = tools.iter().map(|tool| &tool.entry);
@@ -189,6 +190,8 @@ fn implementation(
                 #shutdown
             }
 
+            #probe
+
             async fn initialize(
                 &self,
                 info: &::sandbox_plugin_api::SessionInfo,
@@ -216,6 +219,20 @@ fn implementation(
 
 fn value_type(function: Option<&Function>) -> Option<&Type> {
     function.and_then(Function::value_type)
+}
+
+/// The `probe` of a backend that has one: what it returns becomes the reply's data.
+fn probe(function: &Function) -> TokenStream {
+    let call = function.call();
+    quote! {
+        async fn probe(
+            &self,
+            context: &::sandbox_plugin_api::CallContext,
+        ) -> ::sandbox_plugin_api::Result<::sandbox_plugin_api::Reply> {
+            let found: ::sandbox_plugin_api::Result<_> = #call;
+            ::sandbox_plugin_api::Reply::new(found?)
+        }
+    }
 }
 
 /// The call of a lifecycle function; one that was not written does nothing.

@@ -1,4 +1,4 @@
-//! The functions with a meaning of their own: `new`, `warmup`, `shutdown`, `initialize`, `cleanup`.
+//! The functions with a meaning of their own: `new`, `warmup`, `probe`, `shutdown`, `initialize`, `cleanup`.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
@@ -7,13 +7,21 @@ use syn::{ImplItemFn, Result, Type, spanned::Spanned};
 use crate::signature::{Parameter, Role, allow_our_shape, parameters, result_type};
 
 /// Their names.
-pub(crate) const LIFECYCLE: [&str; 5] = ["new", "warmup", "shutdown", "initialize", "cleanup"];
+pub(crate) const LIFECYCLE: [&str; 6] = [
+    "new",
+    "warmup",
+    "probe",
+    "shutdown",
+    "initialize",
+    "cleanup",
+];
 
 /// Those of them that the author wrote.
 #[derive(Default)]
 pub(crate) struct Lifecycle {
     pub(crate) new: Option<Function>,
     pub(crate) warmup: Option<Function>,
+    pub(crate) probe: Option<Function>,
     pub(crate) shutdown: Option<Function>,
     pub(crate) initialize: Option<Function>,
     pub(crate) cleanup: Option<Function>,
@@ -38,6 +46,7 @@ impl Lifecycle {
         let place = match name {
             "new" => &mut self.new,
             "warmup" => &mut self.warmup,
+            "probe" => &mut self.probe,
             "shutdown" => &mut self.shutdown,
             "initialize" => &mut self.initialize,
             _ => &mut self.cleanup,

@@ -35,11 +35,13 @@
 //! the bytes of a library with `sha256` in the configuration. Load only what you would run.
 
 mod buffer;
+mod growth;
 mod manifest;
 mod root;
 mod types;
 
 pub use buffer::{BlobList, Buffer, Slice};
+pub use growth::{Host1, OperationRequest1, Plugin1, SpanRecord};
 pub use manifest::{FINGERPRINT, MANIFEST_MAGIC, MANIFEST_SYMBOL, Manifest, ManifestHeader};
 pub use root::{ROOT_SYMBOL, RootModule, RootModuleRef};
 pub use types::*;
@@ -48,7 +50,7 @@ pub use types::*;
 pub const ABI_MAJOR: u32 = 1;
 
 /// The minor version of the ABI: counts additions, never refused.
-pub const ABI_MINOR: u32 = 0;
+pub const ABI_MINOR: u32 = 1;
 
 /// The name of the one symbol that every plugin exports: a [`PluginEntry`].
 pub const ENTRY_SYMBOL: &str = "sandbox_plugin_entry";

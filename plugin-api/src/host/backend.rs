@@ -7,10 +7,11 @@ use super::{
     Answer, Events, Pending,
     answer::Status,
     pending::{Keep, Slot, answer_of},
+    services,
 };
 use crate::abi::{
-    ABI_MAJOR, CreateRequest, Host, NO_TIMEOUT, Opaque, OperationRequest, Outcome, Plugin,
-    PluginEntry, Slice,
+    ABI_MAJOR, Completion, CreateRequest, Host, NO_TIMEOUT, Opaque, OperationRequest,
+    OperationRequest1, Outcome, Plugin, Plugin1, PluginEntry, Slice,
 };
 
 /// Why a library's table cannot be used.
@@ -24,9 +25,16 @@ pub enum TableError {
     TooSmall(usize),
 }
 
+/// Starts an operation.
+type Start = unsafe extern "C" fn(*mut Opaque, *const OperationRequest, Completion) -> *mut Opaque;
+
 /// A plugin's table. Plugins are never unloaded, so it is good for the life of the process.
 #[derive(Clone, Copy, Debug)]
-pub struct Table(&'static Plugin);
+pub struct Table {
+    plugin: &'static Plugin,
+    /// Since minor 1.
+    probe: Option<Start>,
+}
 
 impl Table {
     /// Calls a plugin's entry function.
@@ -40,7 +48,7 @@ impl Table {
     /// When the plugin refuses the host, or its table is not one of this major version.
     pub unsafe fn open(entry: PluginEntry, host: &'static Host) -> Result<Self, TableError> {
         // SAFETY: the caller vouches for the function, and the host's table is static.
-        let table = unsafe { entry(host) };
+        let table = unsafe { entry(services::whole(host)) };
         if table.is_null() {
             return Err(TableError::Refused);
         }
@@ -53,13 +61,20 @@ impl Table {
             return Err(TableError::Major(major));
         }
         // SAFETY: not null, large enough, of our major version, and good for the life of the process.
-        Ok(Self(unsafe { &*table }))
+        let plugin = unsafe { &*table };
+        let probe = if size < size_of::<Plugin1>() {
+            None
+        } else {
+            // SAFETY: it is as large as this, and begins with the frozen struct.
+            unsafe { (*table.cast::<Plugin1>()).probe }
+        };
+        Ok(Self { plugin, probe })
     }
 
     /// The plugin's minor version.
     #[must_use]
     pub const fn minor(self) -> u32 {
-        self.0.abi_minor
+        self.plugin.abi_minor
     }
 
     /// The description of a class, as JSON in the answer's data.
@@ -67,7 +82,7 @@ impl Table {
     pub fn describe(self, class: &str) -> Answer {
         let mut outcome = ManuallyDrop::new(Outcome::SUCCESS);
         // SAFETY: the slice is readable and the outcome writable during the call.
-        unsafe { (self.0.describe)(Slice::new(class.as_bytes()), &raw mut *outcome) }
+        unsafe { (self.plugin.describe)(Slice::new(class.as_bytes()), &raw mut *outcome) }
         // SAFETY: the plugin wrote it.
         unsafe { answer_of(&raw mut *outcome, None) }
     }
@@ -95,14 +110,14 @@ impl Table {
         };
         let mut outcome = ManuallyDrop::new(Outcome::SUCCESS);
         // SAFETY: request and outcome are good during the call.
-        let backend = unsafe { (self.0.create)(&raw const request, &raw mut *outcome) };
+        let backend = unsafe { (self.plugin.create)(&raw const request, &raw mut *outcome) };
         // SAFETY: the plugin wrote it.
         let answer = unsafe { answer_of(&raw mut *outcome, None) };
         if backend.is_null() {
             return Err(answer);
         }
         Ok(Arc::new(BackendHandle {
-            table: self.0,
+            table: self,
             backend,
         }))
     }
@@ -121,6 +136,8 @@ pub enum Function {
     Cleanup,
     /// Calls a tool.
     Call,
+    /// Asks how a backend is; an older plugin answers nothing.
+    Probe,
 }
 
 /// What an operation needs; each takes of it what concerns it.
@@ -138,6 +155,10 @@ pub struct Request<'a> {
     pub session_config: &'a [u8],
     /// The trace id.
     pub trace: &'a str,
+    /// The W3C `traceparent` for what happens inside, or empty.
+    pub traceparent: &'a str,
+    /// The `tracestate` that goes with it, or empty.
+    pub tracestate: &'a str,
     /// When the host will give up.
     pub timeout: Option<Duration>,
     /// The session.
@@ -147,7 +168,7 @@ pub struct Request<'a> {
 /// A backend. Dropped with its last session and operation, it is given back to the plugin.
 #[derive(Debug)]
 pub struct BackendHandle {
-    table: &'static Plugin,
+    table: Table,
     backend: *mut Opaque,
 }
 
@@ -167,8 +188,8 @@ impl BackendHandle {
         keep: Keep,
     ) -> Pending {
         let slot = Slot::new(Arc::clone(self), events, keep);
-        let raw = OperationRequest {
-            size: size_of::<OperationRequest>(),
+        let base = OperationRequest {
+            size: size_of::<OperationRequest1>(),
             tool: request.tool,
             reserved: 0,
             params: Slice::new(request.params),
@@ -182,30 +203,38 @@ impl BackendHandle {
                 .map_or(ptr::null_mut(), |session| session.session),
             token: slot.token(),
         };
+        let raw = OperationRequest1 {
+            base,
+            traceparent: Slice::new(request.traceparent.as_bytes()),
+            tracestate: Slice::new(request.tracestate.as_bytes()),
+        };
+        let plugin = self.table.plugin;
         let start = match function {
-            Function::Warmup => self.table.warmup,
-            Function::Shutdown => self.table.shutdown,
-            Function::Initialize => self.table.initialize,
-            Function::Cleanup => self.table.cleanup,
-            Function::Call => self.table.call,
+            Function::Warmup => plugin.warmup,
+            Function::Shutdown => plugin.shutdown,
+            Function::Initialize => plugin.initialize,
+            Function::Cleanup => plugin.cleanup,
+            Function::Call => plugin.call,
+            // An older plugin has nothing to say.
+            Function::Probe => self.table.probe.unwrap_or(nothing_to_say),
         };
         // SAFETY: the backend is alive as long as the slot, which holds it; the request's slices
         // are good during the call; the session is one of this backend and alive, being borrowed.
-        let operation = unsafe { start(self.backend, &raw const raw, slot.completion()) };
+        let operation = unsafe { start(self.backend, (&raw const raw).cast(), slot.completion()) };
         Pending::new(slot, operation)
     }
 
     pub(super) fn cancel(&self, operation: *mut Opaque) {
         if !operation.is_null() {
             // SAFETY: the only caller, `Pending`, holds the handle unreleased.
-            unsafe { (self.table.cancel)(operation) }
+            unsafe { (self.table.plugin.cancel)(operation) }
         }
     }
 
     pub(super) fn release(&self, operation: *mut Opaque) {
         if !operation.is_null() {
             // SAFETY: `Pending` releases its handle once, when it is dropped.
-            unsafe { (self.table.release_operation)(operation) }
+            unsafe { (self.table.plugin.release_operation)(operation) }
         }
     }
 }
@@ -213,7 +242,7 @@ impl BackendHandle {
 impl Drop for BackendHandle {
     fn drop(&mut self) {
         // SAFETY: sessions and operations hold the handle, so none is left.
-        unsafe { (self.table.release_backend)(self.backend) }
+        unsafe { (self.table.plugin.release_backend)(self.backend) }
     }
 }
 
@@ -241,8 +270,20 @@ impl SessionHandle {
 impl Drop for SessionHandle {
     fn drop(&mut self) {
         // SAFETY: the handle came from this backend's `initialize`, and this is its only release.
-        unsafe { (self.backend.table.release_session)(self.backend.backend, self.session) }
+        unsafe { (self.backend.table.plugin.release_session)(self.backend.backend, self.session) }
     }
+}
+
+/// The probe of a plugin that is older than the question.
+unsafe extern "C" fn nothing_to_say(
+    _: *mut Opaque,
+    _: *const OperationRequest,
+    completion: Completion,
+) -> *mut Opaque {
+    let mut outcome = ManuallyDrop::new(Outcome::SUCCESS);
+    // SAFETY: this is the operation's one completion, and the outcome is good during the call.
+    unsafe { (completion.complete)(completion.user, &raw mut *outcome) }
+    ptr::null_mut()
 }
 
 fn nanoseconds(timeout: Duration) -> u64 {

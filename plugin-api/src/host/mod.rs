@@ -9,4 +9,4 @@ mod services;
 pub use answer::{Answer, Status};
 pub use backend::{BackendHandle, Function, Request, SessionHandle, Table, TableError};
 pub use pending::{Keep, Pending};
-pub use services::{Events, LogEntry, LogSink, table};
+pub use services::{Events, LogEntry, LogSink, SpanEntry, table};

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::pending::Slot;
-use crate::abi::{ABI_MAJOR, ABI_MINOR, Host, LogRecord, Opaque, Slice};
+use crate::abi::{ABI_MAJOR, ABI_MINOR, Host, Host1, LogRecord, Opaque, Slice, SpanRecord};
 
 /// Where a running call tells how it is getting on.
 pub trait Events: Send + Sync {
@@ -23,6 +23,29 @@ pub trait LogSink: Send + Sync {
     fn level(&self) -> u32;
     /// Writes one record.
     fn write(&self, entry: &LogEntry<'_>);
+    /// Takes a span that has ended.
+    fn span(&self, span: &SpanEntry<'_>) {
+        let _ = span;
+    }
+}
+
+/// A span of a plugin's that has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct SpanEntry<'a> {
+    /// When it began, in nanoseconds since 1970.
+    pub start_ns: u64,
+    /// When it ended.
+    pub end_ns: u64,
+    /// The span, as a W3C `traceparent`.
+    pub traceparent: &'a str,
+    /// The id of the span that it is a part of.
+    pub parent: &'a str,
+    /// What it is called.
+    pub name: &'a str,
+    /// The part of the plugin that it is in.
+    pub target: &'a str,
+    /// A JSON object, or empty.
+    pub fields: &'a str,
 }
 
 /// One record of a plugin's log.
@@ -47,13 +70,13 @@ pub struct LogEntry<'a> {
 }
 
 static SINK: OnceLock<Box<dyn LogSink>> = OnceLock::new();
-static TABLE: OnceLock<Host> = OnceLock::new();
+static TABLE: OnceLock<Host1> = OnceLock::new();
 
 /// The table for all plugins of this process; the first call's arguments stay.
 pub fn table(sink: Box<dyn LogSink>, worker_threads: u32) -> &'static Host {
     let _ = SINK.set(sink);
-    TABLE.get_or_init(|| Host {
-        size: size_of::<Host>(),
+    let base = Host {
+        size: size_of::<Host1>(),
         abi_major: ABI_MAJOR,
         abi_minor: ABI_MINOR,
         log,
@@ -62,7 +85,18 @@ pub fn table(sink: Box<dyn LogSink>, worker_threads: u32) -> &'static Host {
         output,
         worker_threads,
         reserved: 0,
-    })
+    };
+    &TABLE.get_or_init(|| Host1 { base, span }).base
+}
+
+/// The whole of a table, for those who look behind its frozen part.
+pub(super) fn whole(host: &'static Host) -> *const Host {
+    match TABLE.get() {
+        Some(table) if std::ptr::eq(&raw const table.base, host) => {
+            std::ptr::from_ref(table).cast()
+        }
+        _ => host,
+    }
 }
 
 /// Runs what must not unwind into a plugin. A panic here is the host's own mistake, already
@@ -91,6 +125,25 @@ unsafe extern "C" fn log(record: *const LogRecord) {
             session: text(record.session),
             trace: text(record.trace),
             tool: text(record.tool),
+        });
+    });
+}
+
+unsafe extern "C" fn span(record: *const SpanRecord) {
+    let Some(sink) = SINK.get() else { return };
+    contain(|| {
+        // SAFETY: a plugin passes a record that is readable during the call.
+        let record = unsafe { &*record };
+        // SAFETY: as above, its slices too. Text that is not UTF-8 is left out.
+        let text = |slice: Slice| unsafe { slice.text() }.unwrap_or_default();
+        sink.span(&SpanEntry {
+            start_ns: record.start_ns,
+            end_ns: record.end_ns,
+            traceparent: text(record.traceparent),
+            parent: text(record.parent),
+            name: text(record.name),
+            target: text(record.target),
+            fields: text(record.fields),
         });
     });
 }

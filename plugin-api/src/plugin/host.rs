@@ -3,13 +3,32 @@
 
 use std::sync::OnceLock;
 
-use crate::abi::{Host, LogRecord, Opaque, Slice};
+use crate::abi::{Host, Host1, LogRecord, Opaque, Slice, SpanRecord};
 
 static HOST: OnceLock<Host> = OnceLock::new();
 
+/// What hosts have since minor 1.
+static HOST1: OnceLock<Host1> = OnceLock::new();
+
 /// Keeps the host's table; the first one stays, for the life of the process.
-pub(crate) fn attach(host: Host) {
-    let _ = HOST.set(host);
+pub(crate) fn attach(host: Host, more: Option<Host1>) {
+    if HOST.set(host).is_ok()
+        && let Some(more) = more
+    {
+        let _ = HOST1.set(more);
+    }
+}
+
+/// Whether the host takes spans at all.
+pub(crate) fn takes_spans() -> bool {
+    HOST1.get().is_some()
+}
+
+pub(crate) fn span(record: &SpanRecord) {
+    if let Some(host) = HOST1.get() {
+        // SAFETY: the record and what its slices point to outlive the call.
+        unsafe { (host.span)(record) }
+    }
 }
 
 pub(crate) fn worker_threads() -> usize {

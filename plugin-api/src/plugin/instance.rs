@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::operation::Work;
 use crate::{
-    abi::{Opaque, OperationRequest, Outcome},
+    abi::{Opaque, OperationRequest, OperationRequest1, Outcome},
     backend::{Backend, Call, Kind, SessionCell, Tool},
     context::{BackendEnv, CallContext, Ids, OperationState, SessionInfo},
     error::{Code, Error, Result},
@@ -25,7 +25,12 @@ pub(crate) trait AnyBackend: Send + Sync {
     /// # Safety
     ///
     /// The request's slices must be readable.
-    unsafe fn state(&self, kind: OperationKind, request: &OperationRequest) -> Arc<OperationState>;
+    unsafe fn state(
+        &self,
+        kind: OperationKind,
+        request: &OperationRequest,
+        within: TraceContext<'_>,
+    ) -> Arc<OperationState>;
 
     /// Prepares an operation: reads what is borrowed, leaves the rest to the returned work.
     ///
@@ -55,6 +60,7 @@ pub(crate) enum OperationKind {
     Initialize,
     Cleanup,
     Call,
+    Probe,
 }
 
 impl OperationKind {
@@ -65,6 +71,7 @@ impl OperationKind {
             Self::Initialize => "initialize",
             Self::Cleanup => "cleanup",
             Self::Call => "call",
+            Self::Probe => "probe",
         }
     }
 }
@@ -145,6 +152,13 @@ impl<B: Backend> Instance<B> {
         }))
     }
 
+    fn probe(&self, context: CallContext) -> Work {
+        let backend = Arc::clone(&self.backend);
+        Work::Task(Box::pin(async move {
+            outcome_of(B::probe(&backend, &context).await)
+        }))
+    }
+
     fn shutdown(&self, context: CallContext) -> Work {
         let backend = Arc::clone(&self.backend);
         Work::Task(Box::pin(async move {
@@ -154,7 +168,12 @@ impl<B: Backend> Instance<B> {
 }
 
 impl<B: Backend> AnyBackend for Instance<B> {
-    unsafe fn state(&self, kind: OperationKind, request: &OperationRequest) -> Arc<OperationState> {
+    unsafe fn state(
+        &self,
+        kind: OperationKind,
+        request: &OperationRequest,
+        within: TraceContext<'_>,
+    ) -> Arc<OperationState> {
         let name = match kind {
             OperationKind::Call => self
                 .tools
@@ -163,7 +182,8 @@ impl<B: Backend> AnyBackend for Instance<B> {
             other => other.name(),
         };
         // SAFETY: the caller vouches for the slices.
-        Arc::new(OperationState::new(unsafe { ids_of(request, name) }))
+        let ids = unsafe { ids_of(request, name) };
+        Arc::new(OperationState::new(ids.within(within.parent, within.state)))
     }
 
     unsafe fn prepare(
@@ -189,6 +209,7 @@ impl<B: Backend> AnyBackend for Instance<B> {
         match kind {
             OperationKind::Warmup => self.warmup(context),
             OperationKind::Shutdown => self.shutdown(context),
+            OperationKind::Probe => self.probe(context),
             OperationKind::Initialize => self.initialize(context, info(params)),
             OperationKind::Cleanup => self.cleanup(context, session),
             OperationKind::Call => {
@@ -222,6 +243,32 @@ unsafe fn ids_of(request: &OperationRequest, name: &'static str) -> Ids {
         )
     };
     Ids::new(worker, session, trace, name)
+}
+
+/// The W3C trace context of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TraceContext<'a> {
+    parent: &'a [u8],
+    state: &'a [u8],
+}
+
+impl TraceContext<'_> {
+    /// What a request says; nothing from hosts that know of none.
+    ///
+    /// # Safety
+    ///
+    /// `request` must point to a request that is as large as it says, with slices that are readable for `'a`.
+    pub(crate) unsafe fn of(request: *const OperationRequest) -> Self {
+        // SAFETY: a request begins with its size.
+        if unsafe { request.cast::<usize>().read() } < size_of::<OperationRequest1>() {
+            return Self::default();
+        }
+        // SAFETY: it is as large as this, and begins with the frozen struct.
+        let request = unsafe { &*request.cast::<OperationRequest1>() };
+        // SAFETY: the caller vouches for the slices.
+        let (parent, state) = unsafe { (request.traceparent.bytes(), request.tracestate.bytes()) };
+        Self { parent, state }
+    }
 }
 
 fn handle_of<B: Backend>(cell: SessionCell<B>) -> *mut Opaque {

@@ -12,9 +12,14 @@ use tracing::{
     span::{Attributes, Id, Record},
     subscriber::Interest,
 };
-use tracing_subscriber::{Layer, layer::Context, prelude::*, registry::LookupSpan};
+use tracing_subscriber::{
+    Layer,
+    layer::Context,
+    prelude::*,
+    registry::{LookupSpan, SpanRef},
+};
 
-use super::{guard, host};
+use super::{guard, host, span::Traced};
 use crate::{
     abi::{LogRecord, Slice},
     context::OperationState,
@@ -48,7 +53,32 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Forward {
         };
         attributes.record(&mut fields);
         if let Some(span) = context.span(id) {
-            span.extensions_mut().insert(fields);
+            let outer = span.parent();
+            let outer = outer.as_ref().map(SpanRef::extensions);
+            let inside = outer.as_ref().and_then(|outer| outer.get::<Traced>());
+            let traced = Traced::begin(inside, fields.operation.as_deref());
+            drop(outer);
+            let mut extensions = span.extensions_mut();
+            extensions.insert(fields);
+            if let Some(traced) = traced {
+                extensions.insert(traced);
+            }
+        }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let Some(span) = context.span(&id) else {
+            return;
+        };
+        let extensions = span.extensions();
+        if let Some(traced) = extensions.get::<Traced>() {
+            let fields = extensions.get::<Fields>().map(Fields::json);
+            let metadata = span.metadata();
+            traced.end(
+                metadata.name(),
+                metadata.target(),
+                &fields.unwrap_or_default(),
+            );
         }
     }
 
@@ -76,11 +106,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Forward {
 }
 
 fn send(metadata: &Metadata<'_>, fields: &Fields) {
-    let json = if fields.values.is_empty() {
-        String::new()
-    } else {
-        Value::Object(fields.values.clone()).to_string()
-    };
+    let json = fields.json();
     let slice = |text: &str| Slice::new(text.as_bytes());
     let ids = fields.operation.as_ref().map(|operation| &operation.ids);
     host::log(&LogRecord {
@@ -126,6 +152,15 @@ impl Fields {
             self.values
                 .entry(key.clone())
                 .or_insert_with(|| value.clone());
+        }
+    }
+
+    /// The fields as a JSON object; empty when there are none.
+    fn json(&self) -> String {
+        if self.values.is_empty() {
+            String::new()
+        } else {
+            Value::Object(self.values.clone()).to_string()
         }
     }
 

@@ -12,6 +12,7 @@ mod log;
 mod operation;
 mod registry;
 mod runtime;
+mod span;
 mod table;
 
 pub(crate) use operation::Work;

@@ -6,7 +6,7 @@ use std::{mem::MaybeUninit, ptr, sync::Arc};
 use super::{
     guard::{guard, guard_for, panicked},
     host,
-    instance::{AnyBackend, OperationKind},
+    instance::{AnyBackend, OperationKind, TraceContext},
     log,
     operation::{self, Finisher},
     registry,
@@ -14,15 +14,20 @@ use super::{
 use crate::{
     abi::{
         ABI_MAJOR, ABI_MINOR, Completion, CreateRequest, Host, Opaque, OperationRequest, Outcome,
-        Plugin, Slice,
+        Plugin, Plugin1, Slice,
     },
     context::BackendEnv,
     error::{Error, Result},
     reply::{Reply, outcome_of},
 };
 
-static TABLE: Plugin = Plugin {
-    size: size_of::<Plugin>(),
+static TABLE: Plugin1 = Plugin1 {
+    base: BASE,
+    probe: Some(probe),
+};
+
+const BASE: Plugin = Plugin {
+    size: size_of::<Plugin1>(),
     abi_major: ABI_MAJOR,
     abi_minor: ABI_MINOR,
     describe,
@@ -52,9 +57,10 @@ pub unsafe fn entry(host: *const Host) -> *const Plugin {
         if table.abi_major != ABI_MAJOR {
             return ptr::null();
         }
-        host::attach(table);
+        // SAFETY: as above.
+        host::attach(table, unsafe { copy_sized(host.cast()) });
         log::install();
-        &raw const TABLE
+        (&raw const TABLE).cast()
     })
     .unwrap_or(ptr::null())
 }
@@ -155,6 +161,7 @@ operations! {
     initialize: Initialize,
     cleanup: Cleanup,
     call: Call,
+    probe: Probe,
 }
 
 /// Prepares and starts an operation; a panic on the way completes it.
@@ -166,9 +173,11 @@ unsafe fn run(
 ) -> *mut Opaque {
     let finisher = Finisher::new(completion);
     // SAFETY: `backend` is a live handle that `create` made, the request readable during the call.
-    let (backend, request) = unsafe { (backend_of(backend), &*request) };
+    let (backend, within) = unsafe { (backend_of(backend), TraceContext::of(request)) };
+    // SAFETY: as above.
+    let request = unsafe { &*request };
     // SAFETY: so are its slices.
-    let state = unsafe { backend.state(kind, request) };
+    let state = unsafe { backend.state(kind, request, within) };
     let mut current = Some(Arc::clone(&state));
     let prepared = guard_for(&mut current, || {
         // SAFETY: as above, and the session is null or a live handle of this backend.

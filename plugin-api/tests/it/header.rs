@@ -104,7 +104,7 @@ fn generate() -> String {
     config.after_includes = Some(opaque());
     config.trailer = Some(TRAILER.trim_end().to_owned());
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for file in ["mod", "types", "buffer", "manifest"] {
+    for file in ["mod", "types", "growth", "buffer", "manifest"] {
         builder = builder.with_src(root().join(format!("src/abi/{file}.rs")));
     }
     let mut header = Vec::new();

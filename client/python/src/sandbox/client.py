@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
@@ -154,7 +154,8 @@ class HTTPServiceClient:
     ) -> Envelope:
         """Runs one tool and returns its envelope, failed or not.
 
-        Never sent twice, unless the first try could not even connect.
+        Runs once: sent again only when the first try could not even connect, or when
+        its connection was lost and the server recognises it.
 
         Args:
             action: The tool's name, such as `bash:run`.
@@ -166,7 +167,37 @@ class HTTPServiceClient:
             HTTPEndpoints.EXECUTE,
             {"action": action, "params": params, "timeout": timeout},
             wait=self._wait_for(timeout, params),
+            once=True,
         )
+
+    async def execute_stream(
+        self,
+        action: str,
+        params: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[tuple[str, Any], None]:
+        """Runs one tool and yields what happens, the last of it its envelope.
+
+        Events are pairs: `("progress", {"done", "total", "message"})`,
+        `("output", {"chunk"})`, `("missed", {"count"})` for events that were not read in
+        time, and `("result", envelope)`. Leaving the loop early cancels the call. Never
+        sent twice.
+
+        Args:
+            action: The tool's name, such as `bash:run`.
+            params: Its parameters.
+            timeout: Seconds that the tool may run; its own default otherwise.
+        """
+        params = dict(params or {})
+        body = {"worker_id": self.worker_id, "action": action, "params": params, "timeout": timeout}
+        wait = self._wait_for(timeout, params)
+        events = self._transport.stream(HTTPEndpoints.EXECUTE, wait=wait, body=body)
+        try:
+            async for event, data in events:
+                yield event, data
+        finally:
+            # Now, and not when the garbage is collected: leaving cancels the call.
+            await events.aclose()
 
     async def execute_batch(
         self,
@@ -191,6 +222,7 @@ class HTTPServiceClient:
                 "stop_on_error": stop_on_error,
             },
             wait=max(self.config.timeout, sum(waits)),
+            once=True,
         )
 
     # Sessions.
@@ -341,6 +373,7 @@ class HTTPServiceClient:
         *,
         wait: float | None = None,
         repeatable: bool = False,
+        once: bool = False,
     ) -> Envelope:
         answer = await self._transport.request(
             "POST",
@@ -348,6 +381,7 @@ class HTTPServiceClient:
             body={"worker_id": self.worker_id, **body},
             wait=wait or self.config.timeout,
             repeatable=repeatable,
+            once=once,
         )
         if not is_envelope(answer.body):
             raise self._foreign(answer)

@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,7 +27,7 @@ from .errors import (
 )
 from .protocol import DEFAULT_SERVER_URL, Envelope
 from .reports import Resources
-from .sync import twin
+from .sync import stream_twin, twin
 
 __all__ = [
     "DEFAULT_SERVER_CONFIG",
@@ -206,7 +206,7 @@ class Sandbox:
         timeout: float | None = None,
         **kwargs: Any,
     ) -> Envelope:
-        """Runs one tool and returns its envelope, failed or not. Never sent twice.
+        """Runs one tool, once, and returns its envelope, failed or not.
 
         Args:
             action: The tool's name, such as `bash:run`.
@@ -217,6 +217,32 @@ class Sandbox:
         merged = {name: value for name, value in kwargs.items() if value is not None}
         merged.update(params or {})
         return await self._started().execute(action, merged, timeout)
+
+    async def execute_stream(
+        self,
+        /,
+        action: str,
+        params: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> AsyncGenerator[tuple[str, Any], None]:
+        """Runs one tool and yields what happens, the last of it its envelope.
+
+        Events are `progress`, `output`, `missed` and, last, `result`. Leaving the loop
+        early cancels the call. The arguments are those of `execute`::
+
+            async for event, data in sandbox.execute_stream("bash:run", command="make"):
+                if event == "output":
+                    print(data["chunk"], end="")
+        """
+        merged = {name: value for name, value in kwargs.items() if value is not None}
+        merged.update(params or {})
+        events = self._started().execute_stream(action, merged, timeout)
+        try:
+            async for event, data in events:
+                yield event, data
+        finally:
+            await events.aclose()
 
     async def execute_batch(
         self,
@@ -363,6 +389,7 @@ class Sandbox:
     close_sync = twin(close)
     shutdown_server_sync = twin(shutdown_server)
     execute_sync = twin(execute)
+    execute_stream_sync = stream_twin(execute_stream)
     execute_batch_sync = twin(execute_batch)
     create_session_sync = twin(create_session)
     destroy_session_sync = twin(destroy_session)

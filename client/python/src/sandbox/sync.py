@@ -12,7 +12,7 @@ import asyncio
 import functools
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, Callable, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -36,6 +36,33 @@ def twin(
     blocking.__name__ = f"{method.__name__}_sync"
     blocking.__qualname__ = f"{method.__qualname__}_sync"
     return cast("Callable[Concatenate[S, P], T]", blocking)
+
+
+def stream_twin(
+    method: Callable[Concatenate[S, P], AsyncGenerator[T, None]],
+) -> Callable[Concatenate[S, P], Iterator[T]]:
+    """The blocking form of a method that yields, with the same arguments."""
+
+    @functools.wraps(method)
+    def blocking(self: S, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        values = method(self, *args, **kwargs)
+        try:
+            while True:
+                try:
+                    value = run(_next(values))
+                except StopAsyncIteration:
+                    return
+                yield value
+        finally:
+            run(values.aclose())
+
+    blocking.__name__ = f"{method.__name__}_sync"
+    blocking.__qualname__ = f"{method.__qualname__}_sync"
+    return cast("Callable[Concatenate[S, P], Iterator[T]]", blocking)
+
+
+async def _next(values: AsyncGenerator[T, None]) -> T:
+    return await values.__anext__()
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

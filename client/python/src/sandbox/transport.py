@@ -1,14 +1,18 @@
 """One request, one answer: HTTP below the client, with nothing of its routes.
 
 **Never twice.** A request that may have reached the server is not sent again,
-unless its caller said that repeating it is harmless (it only reads). Only a
-failed *connect* proves that nothing was sent. The hard case is a kept-alive
-connection that the server closes: an idle one is looked at before it is used,
-and dropped if the server has closed it; one that closes in the instant between
-that look and the request cannot be told from a server that died while it ran
-the call, so it is reported (`may_have_run`) and not repeated. To make that
-instant rare, connections are given up here after `KEEP_ALIVE` seconds without
-use, before a server would.
+unless its caller said that repeating it is harmless (it only reads), or it is
+one that the server recognises by its key and answers as it did before. That is
+the server's to say: it names itself with its answers, and only the one that was
+named is asked again, for another one, or the same one started anew, would run
+the request a second time. Only a failed *connect* proves that nothing was sent.
+
+The hard case is a kept-alive connection that the server closes: an idle one is
+looked at before it is used, and dropped if the server has closed it; one that
+closes in the instant between that look and the request cannot be told from a
+server that died while it ran the call, so it is reported (`may_have_run`) where
+it cannot be asked again. To make that instant rare, connections are given up
+here after `KEEP_ALIVE` seconds without use, before a server would.
 
 **One connection pool per event loop**, because an `httpx.AsyncClient` belongs
 to the loop that it first ran on. One object thus serves `asyncio.run` after
@@ -24,7 +28,8 @@ import ipaddress
 import json
 import logging
 import ssl
-from collections.abc import AsyncGenerator
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, NamedTuple
 
 import httpx
@@ -40,6 +45,11 @@ CONNECT_TIMEOUT = 10.0
 #: Connections per event loop, below the usual limit of 1,024 open files; more
 #: calls than that wait for their turn.
 MAX_CONNECTIONS = 256
+
+#: The key of a request, the server that keeps its answer, and whether it was there.
+_KEY = "Idempotency-Key"
+_INSTANCE = "Idempotency-Instance"
+_REPLAYED = "Idempotency-Replayed"
 
 # Tasks that close another loop's pool; asyncio itself holds them only weakly.
 _closing: set[asyncio.Task[None]] = set()
@@ -73,6 +83,8 @@ class Transport:
         self._attempts = max(1, attempts)
         self._retry_delay = retry_delay
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
+        #: Names the server that keeps answers, once one has said so.
+        self._instance: str | None = None
 
     async def request(
         self,
@@ -83,6 +95,7 @@ class Transport:
         body: dict[str, Any] | None = None,
         query: dict[str, str] | None = None,
         repeatable: bool = False,
+        once: bool = False,
         attempts: int | None = None,
     ) -> Answer:
         """Sends one request and returns its answer, whatever the status.
@@ -94,6 +107,7 @@ class Transport:
             body: Sent as JSON.
             query: The query string.
             repeatable: The request only reads, and may be sent twice.
+            once: The request is sent with a key by which the server runs it once.
             attempts: Overrides the number of tries.
 
         Raises:
@@ -103,6 +117,8 @@ class Transport:
         # or ValueError, before anything is sent.
         content = None if body is None else json.dumps(body, allow_nan=False).encode()
         limit = attempts or self._attempts
+        headers = {_KEY: uuid.uuid4().hex} if once else {}
+        lost: SandboxConnectionError | None = None
         for attempt in range(1, limit + 1):
             try:
                 client = await self._client()
@@ -111,16 +127,60 @@ class Transport:
                     path,
                     content=content,
                     params=query,
+                    headers=headers,
                     timeout=httpx.Timeout(wait, connect=CONNECT_TIMEOUT, pool=None),
                 )
             except httpx.HTTPError as error:
-                if attempt == limit or not _may_repeat(error, repeatable):
-                    raise self._failure(error, wait) from error
+                failure = self._failure(error, wait)
+                if failure.may_have_run and lost is None:
+                    lost = failure
+                    if once and self._instance and _is_cut_off(error):
+                        headers[_INSTANCE] = self._instance
+                known = repeatable or _INSTANCE in headers
+                if attempt == limit or not _may_repeat(error, known):
+                    raise (lost or failure) from error
                 _log.info("no answer from %s, trying again: %s", self.base_url, _reason(error))
                 await asyncio.sleep(self._retry_delay * attempt)
             else:
+                self._instance = response.headers.get(_INSTANCE, self._instance)
+                if lost and response.status_code == 409 and _REPLAYED not in response.headers:
+                    # Not the server that was asked first: it does not run it again.
+                    raise lost
                 return self._decode(response)
         raise AssertionError("the last attempt returns or raises")
+
+    async def stream(
+        self, path: str, *, wait: float, body: dict[str, Any]
+    ) -> AsyncGenerator[tuple[str, Any], None]:
+        """Posts once and yields the events of the answer: name and decoded data.
+
+        Ending the iteration early closes the connection. An answer that is no
+        stream is one event, `result`.
+
+        Raises:
+            SandboxConnectionError: If the connection is lost, or ends without a result.
+        """
+        content = json.dumps(body, allow_nan=False).encode()
+        timeout = httpx.Timeout(wait, connect=CONNECT_TIMEOUT, pool=None)
+        headers = {"Accept": "text/event-stream"}
+        client = await self._client()
+        try:
+            async with client.stream(
+                "POST", path, content=content, headers=headers, timeout=timeout
+            ) as response:
+                if "text/event-stream" not in response.headers.get("content-type", ""):
+                    await response.aread()
+                    yield "result", self._decode(response).body
+                    return
+                async for event, data in _events(response.aiter_lines()):
+                    yield event, data
+                    if event == "result":
+                        return
+        except httpx.HTTPError as error:
+            raise self._failure(error, wait) from error
+        raise SandboxConnectionError(
+            f"{self.base_url} ended a stream without a result", may_have_run=True
+        )
 
     async def aclose(self) -> None:
         """Closes the connections. A later request opens new ones."""
@@ -196,8 +256,25 @@ class Transport:
 def _may_repeat(error: httpx.HTTPError, repeatable: bool) -> bool:
     if isinstance(error, httpx.ConnectError):
         return True
-    cut_off = isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError))
-    return repeatable and cut_off
+    return repeatable and _is_cut_off(error)
+
+
+def _is_cut_off(error: httpx.HTTPError) -> bool:
+    return isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError))
+
+
+async def _events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, Any]]:
+    """The events in the lines of a stream; comments and other fields are left out."""
+    event = ""
+    data: list[str] = []
+    async for line in lines:
+        if line.startswith("event: "):
+            event = line[len("event: ") :]
+        elif line.startswith("data: "):
+            data.append(line[len("data: ") :])
+        elif not line and data:
+            yield event, json.loads("\n".join(data))
+            event, data = "", []
 
 
 def _reason(error: httpx.HTTPError) -> str:

@@ -71,6 +71,12 @@ impl SpanContext {
     }
 }
 
+/// The trace and the span that a `traceparent` names.
+pub(super) fn ids(traceparent: &str) -> Option<([u8; 16], [u8; 8])> {
+    let trace = unhex::<16>(traceparent.get(TRACE)?)?;
+    Some((trace, unhex::<8>(traceparent.get(SPAN)?)?))
+}
+
 /// The caller's span, and whether it is kept.
 fn parent_of(header: &str) -> Option<([u8; 8], bool)> {
     TraceId::from_traceparent(header)?;

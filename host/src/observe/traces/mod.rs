@@ -16,6 +16,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use sandbox_plugin_api::host::SpanEntry;
+use serde_json::{Map, Value};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -147,6 +149,34 @@ impl Traces {
                     if *code != 0 {
                         span.failed(&message[..message.floor_char_boundary(300)]);
                     }
+                }
+            }
+        });
+    }
+
+    /// A span of a plugin's has ended.
+    pub fn plugin_span(&self, entry: &SpanEntry<'_>) {
+        let Some((trace, span)) = context::ids(entry.traceparent) else {
+            return;
+        };
+        let parent = context::unhex::<8>(entry.parent);
+        let fields: Map<String, Value> = serde_json::from_str(entry.fields).unwrap_or_default();
+        self.put(|bytes| {
+            let mut span = SpanWriter::begin(bytes, &trace, &span);
+            span.parent(parent.as_ref().map(<[u8; 8]>::as_slice));
+            span.name(entry.name);
+            span.kind(SpanKind::Internal);
+            span.times(entry.start_ns, entry.end_ns);
+            span.text("code.namespace", entry.target);
+            for (key, value) in &fields {
+                match value {
+                    Value::String(text) => span.text(key, text),
+                    Value::Bool(truth) => span.truth(key, *truth),
+                    Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                        (Some(number), _) => span.number(key, number),
+                        (None, number) => span.float(key, number.unwrap_or_default()),
+                    },
+                    other => span.text(key, &other.to_string()),
                 }
             }
         });

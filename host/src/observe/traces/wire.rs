@@ -6,6 +6,8 @@
 /// Who a span is to others.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SpanKind {
+    /// A part of something.
+    Internal = 1,
     /// The answer to a request.
     Server = 2,
 }
@@ -67,6 +69,20 @@ impl<'a> SpanWriter<'a> {
         attribute(self.out, 9, key, |out| {
             tag(out, 3, Wire::Varint);
             varint(out, value.cast_unsigned());
+        });
+    }
+
+    pub(super) fn float(&mut self, key: &str, value: f64) {
+        attribute(self.out, 9, key, |out| {
+            tag(out, 4, Wire::Fixed64);
+            out.extend_from_slice(&value.to_le_bytes());
+        });
+    }
+
+    pub(super) fn truth(&mut self, key: &str, value: bool) {
+        attribute(self.out, 9, key, |out| {
+            tag(out, 2, Wire::Varint);
+            varint(out, u64::from(value));
         });
     }
 
@@ -193,6 +209,8 @@ mod tests {
         span.times(5, u64::MAX);
         span.text("worker", "");
         span.number("code", -7);
+        span.float("share", 0.5);
+        span.truth("sure", true);
         span.failed("broken");
         drop(span);
         drop(SpanWriter::begin(&mut out, &[1; 16], &[4; 8]));
@@ -221,7 +239,12 @@ mod tests {
             .attributes
             .iter()
             .map(|one| one.value.clone().unwrap().value.unwrap());
-        let expected = [Value::StringValue(String::new()), Value::IntValue(-7)];
+        let expected = [
+            Value::StringValue(String::new()),
+            Value::IntValue(-7),
+            Value::DoubleValue(0.5),
+            Value::BoolValue(true),
+        ];
         assert!(values.eq(expected));
         let status = span.status.as_ref().unwrap();
         assert_eq!(

@@ -130,7 +130,17 @@ impl Web {
 
     /// Posts with headers of its own.
     pub(crate) async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: Value) -> Got {
-        let mut request = self.client.post(self.url(path)).body(body.to_string());
+        self.post_text_with(path, headers, &body.to_string()).await
+    }
+
+    /// Posts a text with headers of its own.
+    pub(crate) async fn post_text_with(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Got {
+        let mut request = self.client.post(self.url(path)).body(body.to_owned());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -13,7 +13,10 @@ use prost::Message as _;
 use serde_json::json;
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 
-use crate::http::web::{PATIENCE, Web};
+use crate::{
+    http::web::{PATIENCE, Web},
+    server::Server,
+};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -166,4 +169,34 @@ async fn a_collector_that_is_busy_gets_them_later_and_the_last_ones_when_the_ser
     let closing = web.engine.sandbox.observers.close();
     timeout(Duration::from_secs(20), closing).await.unwrap();
     assert_eq!(collector.spans.try_recv().unwrap().1.name, "echo:text");
+}
+
+/// Through the real server: the table that it lends to plugins is one per process.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plugin_traces_is_part_of_its_call() {
+    let mut collector = Collector::start(0).await;
+    let server = Server::start_of(json!({
+        "server": {},
+        "resources": { "hybrid": { "backend_class": "hybrid" } },
+        "observe": { "traces": collector.config() },
+    }));
+    let answer = server
+        .client("ann")
+        .execute("hybrid:traced", &json!({}), None)
+        .await
+        .unwrap();
+    let mut spans = Vec::new();
+    while spans.len() < 3 {
+        spans.push(collector.next().await.1);
+    }
+    let span = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
+    let (call, part, inner) = (span("hybrid:traced"), span("part"), span("inner"));
+    assert_eq!(
+        (&part.parent_span_id, &inner.parent_span_id),
+        (&call.span_id, &part.span_id)
+    );
+    assert!(spans.iter().all(|span| span.trace_id == call.trace_id));
+    assert_eq!(part.kind(), SpanKind::Internal);
+    let told = format!("00-{}-{}-01", hex(&call.trace_id), hex(&call.span_id));
+    assert_eq!(answer.data["traceparent"], told);
 }

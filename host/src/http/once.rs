@@ -1,0 +1,247 @@
+//! Exactly once: a request with an `Idempotency-Key` runs once, and whoever sends it again gets its answer.
+//!
+//! The key belongs to the caller's key and worker. While the first request runs, others wait for it. Its connection
+//! may be lost: it goes on, for a client that sends the key means to come back; when nobody has for
+//! `idempotency.return_within`, it is cancelled like any call whose client went away. What was refused because it
+//! came at the wrong time (429, 503) is not kept, so that trying again makes sense.
+//!
+//! Requests without the header never come here.
+
+mod store;
+
+use std::{borrow::Cow, sync::Arc, time::Instant};
+
+use axum::{body::Body, response::Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use sandbox_protocol::ErrorKind;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tokio::{sync::watch, time::sleep};
+
+use super::{answer::json, asked::Asked, front::Served};
+use crate::failure::{Failure, internal};
+pub(super) use store::Store;
+use store::{Found, Place};
+
+/// The header with the key.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The header that names this server: on all answers to requests with a key, and on a request that was sent before,
+/// so that a server that knows nothing of the first attempt does not run it a second time.
+const INSTANCE: HeaderName = HeaderName::from_static("idempotency-instance");
+
+/// Whether the answer was there before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The longest key: as much as a few identifiers need.
+const LONGEST: usize = 255;
+
+/// An answer, to be given as often as it is asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Kept {
+    async fn of(response: Response) -> Self {
+        let (head, body) = response.into_parts();
+        // An envelope is in memory already, so reading it cannot fail.
+        let body = axum::body::to_bytes(body, usize::MAX).await;
+        Self {
+            status: head.status,
+            headers: head.headers,
+            body: body.unwrap_or_default(),
+        }
+    }
+
+    fn response(self, replayed: bool) -> Response {
+        let mut response = json(self.status.as_u16(), self.body);
+        *response.headers_mut() = self.headers;
+        let replayed = HeaderValue::from_static(if replayed { "true" } else { "false" });
+        response.headers_mut().insert(REPLAYED, replayed);
+        response
+    }
+
+    /// Whether asking again should run the request again.
+    fn is_for_now(&self) -> bool {
+        [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ]
+        .contains(&self.status)
+    }
+
+    fn size(&self) -> usize {
+        self.body.len()
+    }
+}
+
+/// The key of a request, if it has one.
+pub(super) fn key_of(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(IDEMPOTENCY_KEY)
+}
+
+/// Answers a request that has a key by running `work`, once.
+pub(super) async fn once<F>(
+    served: Arc<Served>,
+    asked: Asked,
+    route: &str,
+    work: impl FnOnce(Arc<Served>, Arc<Asked>) -> F,
+) -> Response
+where
+    F: Future<Output = Response> + Send + 'static,
+{
+    let instance = served.once.instance.clone();
+    let mut response = answer(served, asked, route, work).await;
+    response.headers_mut().insert(INSTANCE, instance);
+    response
+}
+
+async fn answer<F>(
+    served: Arc<Served>,
+    asked: Asked,
+    route: &str,
+    work: impl FnOnce(Arc<Served>, Arc<Asked>) -> F,
+) -> Response
+where
+    F: Future<Output = Response> + Send + 'static,
+{
+    let meant = asked.headers.get(&INSTANCE);
+    if meant.is_some_and(|meant| meant != served.once.instance) {
+        return asked.refused(&elsewhere());
+    }
+    let (name, digest) = match identity(&asked, route) {
+        Ok(identity) => identity,
+        Err(failure) => return asked.refused(&failure),
+    };
+    let kept = match served.once.find(&name, digest) {
+        Found::Another => return asked.refused(&another()),
+        Found::Answered(kept) => return replay(&served, kept),
+        Found::Running(mut running) => {
+            let kept = waited(&mut running).await;
+            return kept.map_or_else(|| asked.refused(&internal()), |kept| replay(&served, kept));
+        }
+        Found::New(place, mut running) => {
+            let asked = Arc::new(asked);
+            let work = work(Arc::clone(&served), Arc::clone(&asked));
+            tokio::spawn(run(Arc::clone(&served), asked, place, work));
+            waited(&mut running).await
+        }
+    };
+    kept.map_or_else(
+        || super::asked::refused(&internal(), &HeaderMap::new(), Instant::now()),
+        |kept| kept.response(false),
+    )
+}
+
+/// In a task of its own: the connection that asked may go.
+async fn run(
+    served: Arc<Served>,
+    asked: Arc<Asked>,
+    place: Place,
+    work: impl Future<Output = Response> + Send,
+) {
+    let patience = served.sandbox.config.server.idempotency.return_within;
+    let response = tokio::select! {
+        response = work => response,
+        () = deserted(place.waiting(), patience) => asked.refused(&cancelled()),
+    };
+    let kept = Kept::of(response).await;
+    if kept.is_for_now() {
+        place.answer_for_now(kept);
+    } else {
+        let limit = served.sandbox.config.server.idempotency.max_bytes / 4;
+        let size = kept.size();
+        let too_large = (size > limit).then_some(());
+        let later = match too_large {
+            None => kept.clone(),
+            Some(()) => Kept::of(asked.refused(&lost(size))).await,
+        };
+        place.answer(kept, later);
+    }
+}
+
+/// Waits until nobody has waited for so long.
+async fn deserted(waiting: &watch::Sender<Option<Kept>>, patience: std::time::Duration) {
+    loop {
+        waiting.closed().await;
+        sleep(patience).await;
+        if waiting.receiver_count() == 0 {
+            return;
+        }
+    }
+}
+
+async fn waited(running: &mut watch::Receiver<Option<Kept>>) -> Option<Kept> {
+    running.wait_for(Option::is_some).await.ok()?.clone()
+}
+
+fn replay(served: &Served, kept: Kept) -> Response {
+    served.sandbox.observers.kept.replayed();
+    kept.response(true)
+}
+
+/// Whose key it is, and what it stands for.
+fn identity(asked: &Asked, route: &str) -> Result<(Box<str>, [u8; 32]), Failure> {
+    /// The only part of the body that matters here; whatever is wrong with the rest is found by who runs it.
+    #[derive(Default, Deserialize)]
+    struct Whose<'a> {
+        #[serde(borrow, default)]
+        worker_id: Option<Cow<'a, str>>,
+    }
+    let key = key_of(&asked.headers)
+        .and_then(|key| key.to_str().ok())
+        .map(str::trim);
+    let key = key
+        .filter(|key| (1..=LONGEST).contains(&key.len()))
+        .ok_or_else(|| {
+            let message = format!("`Idempotency-Key` must be 1 to {LONGEST} visible characters");
+            Failure::new(ErrorKind::Parameter, message)
+        })?;
+    let whose: Whose<'_> = serde_json::from_slice(&asked.body).unwrap_or_default();
+    let worker = asked.worker(whose.worker_id.as_deref()).unwrap_or_default();
+    let owner = asked.visitor.caller.owner().unwrap_or_default();
+    let mut digest = Sha256::new();
+    digest.update(route.as_bytes());
+    digest.update([0]);
+    digest.update(&asked.body);
+    // None of the parts has a zero in it, so they cannot run into each other.
+    let name = format!("{owner}\0{worker}\0{key}");
+    Ok((name.into(), digest.finalize().into()))
+}
+
+fn another() -> Failure {
+    let message = "this `Idempotency-Key` was sent with another request; use a new one for each";
+    let mut failure = Failure::new(ErrorKind::Parameter, message);
+    failure.status = StatusCode::UNPROCESSABLE_ENTITY.as_u16();
+    failure
+}
+
+fn elsewhere() -> Failure {
+    let message = "the request was sent to another server first, or to this one before it was started anew; \
+                   whether it ran is not known here";
+    let mut failure = Failure::new(ErrorKind::Parameter, message);
+    failure.status = StatusCode::CONFLICT.as_u16();
+    failure
+}
+
+fn cancelled() -> Failure {
+    let message = "cancelled: the client went away and did not come back for the answer";
+    Failure::new(ErrorKind::TimedOut, message)
+}
+
+fn lost(size: usize) -> Failure {
+    let message = format!("it ran, but its answer of {size} bytes was too large to be kept");
+    Failure::new(ErrorKind::Internal, message)
+}
+
+/// What streams make of an answer.
+pub(super) async fn body_of(response: Response) -> Bytes {
+    let body: Body = response.into_body();
+    axum::body::to_bytes(body, usize::MAX)
+        .await
+        .unwrap_or_default()
+}

@@ -1,0 +1,208 @@
+//! `Idempotency-Key`: a request that is sent again is not run again.
+
+use std::time::Duration;
+
+use sandbox_client::{Client, Error};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::web::{Got, Web};
+use crate::engine::until;
+
+async fn web(config: Value) -> Web {
+    let web = Web::with(json!({
+        "server": { "idempotency": config },
+        "resources": { "echo": {}, "counter": {} },
+    }))
+    .await;
+    let session = json!({ "worker_id": "w", "resource_type": "counter" });
+    web.post("/api/v1/session/create", session).await;
+    web
+}
+
+fn add(worker: &str) -> Value {
+    json!({ "worker_id": worker, "action": "counter:add", "params": {} })
+}
+
+async fn execute(web: &Web, key: &str, body: Value) -> Got {
+    web.post_with("/api/v1/execute", &[("idempotency-key", key)], body)
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_request_again_gets_the_first_answer() {
+    let web = web(json!({})).await;
+    let first = execute(&web, "one", add("w")).await;
+    let again = execute(&web, "one", add("w")).await;
+    assert_eq!(first.data(), &json!({ "value": 1 }));
+    assert_eq!(first.body, again.body, "the same, down to its trace");
+    assert_eq!(
+        (
+            first.header("idempotency-replayed"),
+            again.header("idempotency-replayed")
+        ),
+        (Some("false"), Some("true"))
+    );
+    assert_eq!(execute(&web, "two", add("w")).await.data()["value"], 2);
+    let batch = json!({ "worker_id": "w", "actions": [{ "action": "counter:add" }] });
+    for _ in 0..2 {
+        let headers = [("idempotency-key", "three")];
+        let got = web
+            .post_with("/api/v1/execute/batch", &headers, batch.clone())
+            .await;
+        assert_eq!(got.data()["results"][0]["data"]["value"], 3);
+    }
+    let counters = &web.engine.sandbox.observers.kept;
+    assert_eq!(
+        counters.replays.load(std::sync::atomic::Ordering::Relaxed),
+        2
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_stands_for_one_request_of_one_worker() {
+    let web = web(json!({})).await;
+    execute(&web, "one", add("w")).await.data();
+    let mut other = add("w");
+    other["params"] = json!({ "by": 5 });
+    assert_eq!(execute(&web, "one", other).await.codes(), (422, 1002));
+    let headers = [("idempotency-key", "one")];
+    let batch = json!({ "worker_id": "w", "actions": [] });
+    let got = web
+        .post_with("/api/v1/execute/batch", &headers, batch)
+        .await;
+    assert_eq!(got.codes(), (422, 1002));
+    let elsewhere = execute(&web, "one", add("another")).await;
+    assert_eq!(elsewhere.header("idempotency-replayed"), Some("false"));
+    for wrong in ["", "\u{4e16}", &"x".repeat(256)] {
+        assert_eq!(execute(&web, wrong, add("w")).await.codes(), (400, 1002));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_waits_while_the_first_runs_even_when_its_client_is_gone() {
+    let web = web(json!({ "return_within": 60 })).await;
+    let body = json!({ "worker_id": "w", "action": "echo:sleep", "params": { "ms": 300 } });
+    let mut lost = web.connect().await;
+    let text = body.to_string();
+    lost.say(format!(
+        "POST /api/v1/execute HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: k\r\n\
+         Content-Length: {}\r\n\r\n{text}",
+        text.len()
+    ))
+    .await;
+    let feed = &web.engine.sandbox.observers.feed;
+    let first = until("the call", || feed.running().pop()).await;
+    drop(lost);
+    let (one, two) = tokio::join!(
+        web.post_text_with("/api/v1/execute", &[("idempotency-key", "k")], &text),
+        web.post_text_with("/api/v1/execute", &[("idempotency-key", "k")], &text),
+    );
+    assert_eq!(
+        (one.data(), two.data()),
+        (&json!({ "slept": 300 }), &json!({ "slept": 300 }))
+    );
+    assert_eq!(feed.recent().len(), 1, "one call for three requests");
+    assert_eq!(feed.recent()[0].id, first.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_come_back_has_its_call_cancelled() {
+    let web = web(json!({ "return_within": 0.05 })).await;
+    let body = json!({ "worker_id": "w", "action": "echo:sleep", "params": { "ms": 60_000 } });
+    let text = body.to_string();
+    let mut lost = web.connect().await;
+    lost.say(format!(
+        "POST /api/v1/execute HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: k\r\n\
+         Content-Length: {}\r\n\r\n{text}",
+        text.len()
+    ))
+    .await;
+    let feed = &web.engine.sandbox.observers.feed;
+    until("the call", || feed.running().pop()).await;
+    drop(lost);
+    let ended = until("its end", || feed.recent().pop()).await;
+    assert_eq!((ended.code, ended.running), (None, false));
+    let late = execute(&web, "k", body).await;
+    assert_eq!(late.codes(), (504, 2002), "it is not run a second time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_old_runs_again() {
+    let web = web(json!({ "ttl": 0.05 })).await;
+    execute(&web, "one", add("w")).await.data();
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    assert_eq!(execute(&web, "one", add("w")).await.data()["value"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_server_does_not_run_what_the_first_may_have_run() {
+    let web = web(json!({})).await;
+    let first = execute(&web, "one", add("w")).await;
+    let instance = first.header("idempotency-instance").unwrap();
+    let again = |key, instance| [("idempotency-key", key), ("idempotency-instance", instance)];
+    let path = "/api/v1/execute";
+    let got = web.post_with(path, &again("one", instance), add("w")).await;
+    assert_eq!(got.data()["value"], 1);
+    let got = web
+        .post_with(path, &again("two", "another"), add("w"))
+        .await;
+    assert_eq!(
+        (got.codes(), got.header("idempotency-replayed")),
+        ((409, 1002), None)
+    );
+}
+
+/// Passes bytes on, and cuts the connection before the answer to the `cut`-th request.
+async fn cutting(to: std::net::SocketAddr, cut: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut answers = 0;
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut far = TcpStream::connect(to).await.unwrap();
+            let (mut asked, mut answer) = ([0; 65536], [0; 65536]);
+            loop {
+                tokio::select! {
+                    read = near.read(&mut asked) => match read {
+                        Ok(read @ 1..) => far.write_all(&asked[..read]).await.unwrap(),
+                        _ => break,
+                    },
+                    read = far.read(&mut answer) => {
+                        answers += 1;
+                        match read {
+                            Ok(read @ 1..) if answers != cut => near.write_all(&answer[..read]).await.unwrap(),
+                            _ => break,
+                        }
+                    }
+                }
+            }
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_asks_again_when_its_connection_is_lost_and_the_tool_ran_once() {
+    let web = web(json!({})).await;
+    let url = cutting(web.address, 2).await;
+    let client = Client::builder().url(url).worker_id("w").build().unwrap();
+    for expected in 1..=3 {
+        let answer = client.execute("counter:add", &json!({}), None).await;
+        assert_eq!(answer.unwrap().data, json!({ "value": expected }));
+    }
+    let kept = &web.engine.sandbox.observers.kept;
+    assert_eq!(kept.replays.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_knows_of_no_kept_answers_does_not_ask_again() {
+    let web = web(json!({})).await;
+    let url = cutting(web.address, 1).await;
+    let client = Client::builder().url(url).worker_id("w").build().unwrap();
+    let lost = client.execute("counter:add", &json!({}), None).await;
+    assert!(matches!(lost, Err(Error::Transport { .. })), "{lost:?}");
+}
