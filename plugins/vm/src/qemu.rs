@@ -119,11 +119,11 @@ impl Desktop for VirtualMachine {
     }
 
     fn pointer(&self) -> Answer<'_, (u16, u16)> {
-        Box::pin(async { Ok(self.guest.pointer().await) })
+        Box::pin(async { Ok(self.guest.pointer()) })
     }
 
     fn size(&self) -> Answer<'_, (u16, u16)> {
-        Box::pin(async { Ok(self.guest.size().await) })
+        Box::pin(async { Ok(self.guest.size()) })
     }
 
     fn act<'a>(&'a self, inputs: &'a [Input]) -> Answer<'a, ()> {

@@ -1,8 +1,13 @@
-//! What a guest can be given, and the hands that give it: they know what they hold down and where the pointer is.
+//! What a guest can be given, and the hands that give it: they know what they hold down.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     keyboard,
@@ -80,37 +85,51 @@ fn no_key(symbol: u32) -> Error {
     Error::Untypable(message)
 }
 
-/// What is held down, and where the pointer is.
-#[derive(Debug, Clone)]
-pub(super) struct Hands {
+/// Keys come this long after a button at the earliest. They reach the guest another way, and faster: without it the first
+/// letters go to the window that had the keyboard before the click, which under emulation takes 100 ms to change.
+const AFTER_BUTTON: Duration = Duration::from_millis(250);
+
+/// What is known of the screen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Screen {
+    /// Where the pointer was sent.
     pub(super) pointer: (u16, u16),
+    /// As of the last picture.
     pub(super) size: (u16, u16),
+}
+
+/// What is held down.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Hands {
     held: BTreeSet<&'static str>,
     /// Whether shift is down only for the sake of keys that need it.
     lent_shift: bool,
+    /// When a button last went down or up.
+    button: Option<Instant>,
 }
 
 impl Hands {
-    pub(super) const fn at(pointer: (u16, u16), size: (u16, u16)) -> Self {
-        Self {
-            pointer,
-            size,
-            held: BTreeSet::new(),
-            lent_shift: false,
+    pub(super) async fn give(
+        &mut self,
+        process: &Process,
+        screen: &Mutex<Screen>,
+        input: &Input,
+    ) -> Result<()> {
+        let screen = || screen.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(input, Input::KeyDown(_) | Input::Text(_))
+            && let Some(button) = self.button.take()
+        {
+            sleep_until(button + AFTER_BUTTON).await;
         }
-    }
-
-    pub(super) async fn give(&mut self, process: &Process, input: &Input) -> Result<()> {
         match input {
             Input::Move(x, y) => {
-                tablet::give(process, &tablet::place((*x, *y), self.size)).await?;
-                self.pointer = (*x, *y);
+                let place = tablet::place((*x, *y), screen().size);
+                tablet::give(process, &place).await?;
+                screen().pointer = (*x, *y);
                 Ok(())
             }
-            Input::Press(button) => tablet::give(process, &[tablet::button(*button, true)]).await,
-            Input::Release(button) => {
-                tablet::give(process, &[tablet::button(*button, false)]).await
-            }
+            Input::Press(button) => self.button(process, *button, true).await,
+            Input::Release(button) => self.button(process, *button, false).await,
             Input::Scroll(notches) => tablet::scroll(process, *notches).await,
             Input::KeyDown(symbol) => {
                 let stroke = keys::stroke(*symbol).ok_or_else(|| no_key(*symbol))?;
@@ -133,6 +152,12 @@ impl Hands {
                 Ok(())
             }
         }
+    }
+
+    async fn button(&mut self, process: &Process, button: Button, down: bool) -> Result<()> {
+        tablet::give(process, &[tablet::button(button, down)]).await?;
+        self.button = Some(Instant::now());
+        Ok(())
     }
 
     fn down(&mut self, stroke: Stroke) -> Vec<Value> {
@@ -183,7 +208,7 @@ mod tests {
 
     #[test]
     fn shift_is_lent_to_keys_that_need_it_and_taken_back() {
-        let mut hands = Hands::at((0, 0), (100, 100));
+        let mut hands = Hands::default();
         let capital = keys::stroke(u32::from('A')).unwrap();
         assert_eq!(codes(&hands.down(capital)), [("shift", true), ("a", true)]);
         assert_eq!(codes(&hands.up(capital)), [("a", false), ("shift", false)]);
@@ -191,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_shift_that_the_caller_holds_stays_down() {
-        let mut hands = Hands::at((0, 0), (100, 100));
+        let mut hands = Hands::default();
         let shift = keys::stroke(0xffe1).unwrap();
         let capital = keys::stroke(u32::from('A')).unwrap();
         hands.down(shift);

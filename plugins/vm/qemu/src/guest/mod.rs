@@ -13,7 +13,12 @@ mod snapshots;
 pub(crate) mod tablet;
 pub(crate) mod view;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use serde::Deserialize;
 use serde_json::json;
@@ -25,7 +30,7 @@ pub use input::{Button, Input};
 pub use picture::Picture;
 pub use view::View;
 
-use input::Hands;
+use input::{Hands, Screen};
 
 /// What a guest may take to read a key. Longer than any program blocks a kernel; shorter than a caller waits.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -34,8 +39,11 @@ const ANSWER: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Guest {
     process: Process,
+    /// Held by who gives input: one at a time, for as long as a text takes.
     hands: Mutex<Hands>,
-    snapshots: Mutex<BTreeMap<String, Hands>>,
+    /// Not held across anything that waits, so that pictures can be taken while a text is typed.
+    screen: StdMutex<Screen>,
+    snapshots: Mutex<BTreeMap<String, (Hands, Screen)>>,
     view: Option<View>,
     /// Its memory and its disk lie over the template's.
     template: Arc<Template>,
@@ -63,9 +71,14 @@ struct Status {
 impl Guest {
     pub(crate) fn new(process: Process, template: Arc<Template>, view: Option<View>) -> Self {
         let facts = template.facts();
+        let screen = Screen {
+            pointer: facts.pointer,
+            size: facts.size,
+        };
         Self {
             process,
-            hands: Mutex::new(Hands::at(facts.pointer, facts.size)),
+            hands: Mutex::default(),
+            screen: StdMutex::new(screen),
             snapshots: Mutex::default(),
             view,
             template,
@@ -75,22 +88,27 @@ impl Guest {
     /// Takes a picture of the screen. The pointer is drawn into it if the guest does not do so itself.
     pub async fn picture(&self) -> Result<Picture> {
         let mut picture = Picture::take(&self.process).await?;
-        let mut hands = self.hands.lock().await;
-        hands.size = picture.size();
+        let at = {
+            let mut screen = self.screen();
+            screen.size = picture.size();
+            screen.pointer
+        };
         if !self.template.facts().draws_pointer {
-            pointer::draw(&mut picture, hands.pointer);
+            pointer::draw(&mut picture, at);
         }
         Ok(picture)
     }
 
     /// Where the pointer was sent last.
-    pub async fn pointer(&self) -> (u16, u16) {
-        self.hands.lock().await.pointer
+    #[must_use]
+    pub fn pointer(&self) -> (u16, u16) {
+        self.screen().pointer
     }
 
     /// The size of the screen, as of the last picture.
-    pub async fn size(&self) -> (u16, u16) {
-        self.hands.lock().await.size
+    #[must_use]
+    pub fn size(&self) -> (u16, u16) {
+        self.screen().size
     }
 
     /// Gives the guest input, one after another. Keys have been read by the guest when this returns; what the pointer
@@ -103,7 +121,7 @@ impl Guest {
         input::check(inputs)?;
         let mut hands = self.hands.lock().await;
         for input in inputs {
-            hands.give(&self.process, input).await?;
+            hands.give(&self.process, &self.screen, input).await?;
         }
         Ok(())
     }
@@ -114,11 +132,12 @@ impl Guest {
         let mut known = self.snapshots.lock().await;
         // No input in the middle.
         let hands = self.hands.lock().await;
-        if known.remove(name).is_some() {
-            snapshots::delete(&self.process, name).await?;
-        }
+        let now = (hands.clone(), *self.screen());
+        known.remove(name);
+        // There may be one that nobody knows of, of a call that was cancelled.
+        snapshots::delete(&self.process, name).await?;
         snapshots::save(&self.process, name).await?;
-        known.insert(name.to_owned(), hands.clone());
+        known.insert(name.to_owned(), now);
         Ok(())
     }
 
@@ -133,7 +152,8 @@ impl Guest {
         };
         let mut hands = self.hands.lock().await;
         snapshots::load(&self.process, name).await?;
-        *hands = then.clone();
+        *hands = then.0.clone();
+        *self.screen() = then.1;
         self.resume_and_probe().await
     }
 
@@ -195,6 +215,10 @@ impl Guest {
     /// Kills it and returns when nothing of it is left.
     pub async fn close(&self) {
         self.process.close().await;
+    }
+
+    fn screen(&self) -> MutexGuard<'_, Screen> {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn resume_and_probe(&self) -> Result<()> {

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::{sync::broadcast::error::RecvError, time::timeout};
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{sleep, timeout},
+};
 
 use crate::{Error, Result, hardware::DISK, process::Process};
 
@@ -17,9 +20,13 @@ const LONGEST: usize = 64;
 /// The one job that runs: the guest's lock lets no second begin.
 const JOB: &str = "snapshot";
 
+/// How often a job is looked at whose caller has gone.
+const LOOK: Duration = Duration::from_millis(20);
+
 #[derive(Debug, Deserialize)]
 struct Job {
     id: String,
+    status: String,
     error: Option<String>,
 }
 
@@ -73,6 +80,10 @@ async fn run(
     name: &str,
     mut arguments: Value,
 ) -> Result<()> {
+    let late = || Error::Timeout(format!("`{command}` took too long"));
+    timeout(LIMIT, forget_earlier(process))
+        .await
+        .map_err(|_| late())??;
     arguments["job-id"] = json!(JOB);
     // A name of digits alone could be taken for a number.
     arguments["tag"] = json!(format!("s {name}"));
@@ -92,7 +103,6 @@ async fn run(
             }
         }
     };
-    let late = || Error::Timeout(format!("`{command}` took too long"));
     timeout(LIMIT, ended).await.map_err(|_| late())?;
     let jobs: Vec<Job> = process.ask("query-jobs", json!({})).await?;
     process.tell("job-dismiss", json!({ "id": JOB })).await?;
@@ -108,5 +118,19 @@ async fn run(
                 "the virtual machine refused `{command}`"
             )))
         }
+    }
+}
+
+/// Waits for the job of a call that was cancelled, and lets go of it: its name is needed again.
+async fn forget_earlier(process: &Process) -> Result<()> {
+    loop {
+        let jobs: Vec<Job> = process.ask("query-jobs", json!({})).await?;
+        let Some(job) = jobs.iter().find(|job| job.id == JOB) else {
+            return Ok(());
+        };
+        if job.status == "concluded" {
+            return process.tell("job-dismiss", json!({ "id": JOB })).await;
+        }
+        sleep(LOOK).await;
     }
 }

@@ -57,7 +57,7 @@ fn a_click_lands_on_its_pixel() {
             Input::Move(700, 500),
         ];
         guest.act(&click).await.unwrap();
-        assert_eq!(guest.pointer().await, (700, 500));
+        assert_eq!(guest.pointer(), (700, 500));
         let dot = [255, 0, 0, 255];
         until("a dot where the click was", || async {
             let picture = guest.picture().await.unwrap();
@@ -103,6 +103,36 @@ fn a_snapshot_brings_back_screen_memory_and_disk() {
         let refused = guest.restore("befor").await.unwrap_err();
         let message = "there is no snapshot \"befor\"; there are: before";
         assert_eq!(refused.to_string(), message);
+        guest.close().await;
+    });
+}
+
+#[test]
+fn a_cancelled_snapshot_is_in_nobodys_way() {
+    run(async {
+        let guest = start().await;
+        let now = Duration::ZERO;
+        let cancelled = tokio::time::timeout(now, guest.snapshot("same")).await;
+        assert!(cancelled.is_err(), "it was over at once");
+        let begun = tokio::time::timeout(Duration::from_millis(30), guest.snapshot("same")).await;
+        drop(begun);
+        guest.snapshot("same").await.unwrap();
+        guest.restore("same").await.unwrap();
+        guest.close().await;
+    });
+}
+
+#[test]
+fn pictures_are_taken_while_a_text_is_typed() {
+    run(async {
+        let guest = start().await;
+        let text = [Input::Text("# a comment that takes its time\n".repeat(200))];
+        let typed = guest.act(&text);
+        tokio::pin!(typed);
+        tokio::select! {
+            _ = &mut typed => panic!("the whole text was typed before a picture was taken"),
+            picture = guest.picture() => drop(picture.unwrap()),
+        }
         guest.close().await;
     });
 }
