@@ -17,10 +17,13 @@ use crate::{
     batch::{self, Asked},
     batcher::{Batcher, Ticket},
     config::Config,
+    cutting::Cutting,
     document::check_id,
     failure::{explain, explain_model},
-    index::{Change, Changed, Filter, FilterError, Index, IndexError, Place, Progress, Question},
+    index::{Filter, FilterError, Index, IndexError, Place, Progress, Question},
+    library::Library,
     mode::Mode,
+    qdrant::{Cluster, Qdrant},
     queries::Queries,
 };
 
@@ -29,6 +32,8 @@ pub struct Rag {
     config: Config,
     place: Place,
     model: Option<(PathBuf, Device)>,
+    /// The Qdrant server, if the documents are there.
+    cluster: Option<Cluster>,
     /// There between `warmup` and `shutdown`.
     opened: RwLock<Option<Opened>>,
     queries: Arc<Queries>,
@@ -37,7 +42,7 @@ pub struct Rag {
 /// An open index, and with a model the way to it.
 #[derive(Clone)]
 struct Opened {
-    index: Arc<Index>,
+    library: Arc<dyn Library>,
     batcher: Option<Batcher>,
 }
 
@@ -61,6 +66,7 @@ impl Rag {
         Ok(Self {
             place: config.place(env.config_dir()),
             model: config.model(env.config_dir()),
+            cluster: config.cluster(),
             config,
             opened: RwLock::default(),
             queries: Arc::default(),
@@ -72,29 +78,15 @@ impl Rag {
         // A second warm-up opens the index anew; the lock must be free for that.
         self.close().await?;
         let model = self.load_model().await?;
-        let (sender, mut receiver) = watch::channel(None::<Progress>);
-        let (place, cancelled) = (self.place.clone(), context.cancellation());
-        let its_model = model.clone();
-        let mut opening = task::spawn_blocking(move || {
-            Index::open(&place, its_model, &cancelled, |progress| {
-                sender.send_replace(Some(progress));
-            })
-        });
-        let opened = loop {
-            tokio::select! {
-                opened = &mut opening => break opened?,
-                Ok(()) = receiver.changed() => {
-                    if let Some(progress) = *receiver.borrow_and_update() {
-                        report(context, progress);
-                    }
-                }
-            }
+        let library = match &self.cluster {
+            None => self.open_index(context, model.clone()).await,
+            Some(cluster) => self.connect(cluster, context, model.clone()).await,
         };
-        let index = Arc::new(opened.map_err(|error| self.explain(&error))?);
+        let library = library.map_err(|error| self.explain(&error))?;
         let batcher = model
             .map(|model| Batcher::start(model, self.config.batching(), Arc::clone(&self.queries)))
             .transpose()?;
-        self.replace(Some(Opened { index, batcher }));
+        self.replace(Some(Opened { library, batcher }));
         Ok(())
     }
 
@@ -146,7 +138,7 @@ impl Rag {
         if meant.is_none() {
             self.queries.ran();
         }
-        let results = batch::answer_to(&opened.index, question, meant)
+        let results = batch::answer_to(&*opened.library, question, meant)
             .await
             .map_err(|error| self.explain(&error))?;
         Ok(SearchAnswer {
@@ -202,7 +194,7 @@ impl Rag {
                 Err(error) => results.push((place, Err(error))),
             }
         }
-        let found = batch::search(&opened.index, asked).await;
+        let found = batch::search(&opened.library, asked).await;
         let explained =
             |result: Result<_, IndexError>| result.map_err(|error| self.explain(&error));
         results.extend(
@@ -231,18 +223,15 @@ impl Rag {
             self.config.max_documents,
             "documents",
         )?;
-        let (index, max_bytes) = (self.ready()?.index, self.config.max_document_bytes);
-        let preparing = Arc::clone(&index);
-        let prepared = task::spawn_blocking(move || {
-            let checked = documents.into_iter().enumerate().map(|(place, document)| {
-                document.check(max_bytes).map_err(|error| {
-                    Error::param(&format!("/documents/{place}/{}", error.field), error.reason)
-                })
-            });
-            Ok::<_, Error>(preparing.prepare(&checked.collect::<Result<Vec<_>>>()?))
+        let (library, max_bytes) = (self.ready()?.library, self.config.max_document_bytes);
+        let checked = documents.into_iter().enumerate().map(|(place, document)| {
+            document.check(max_bytes).map_err(|error| {
+                Error::param(&format!("/documents/{place}/{}", error.field), error.reason)
+            })
         });
-        let prepared = prepared.await??.map_err(|error| self.explain(&error))?;
-        let changed = self.change(&index, Change::Put(prepared)).await?;
+        let documents = checked.collect::<Result<Vec<_>>>()?;
+        let changed = library.put(documents).await;
+        let changed = changed.map_err(|error| self.explain(&error))?;
         Ok(IndexAnswer {
             indexed: changed.written,
             replaced: changed.removed,
@@ -266,9 +255,8 @@ impl Rag {
         for (place, id) in ids.iter().enumerate() {
             check_id(id).map_err(|error| Error::param(&format!("/ids/{place}"), error.reason))?;
         }
-        let changed = self
-            .change(&self.ready()?.index, Change::Delete(ids))
-            .await?;
+        let changed = self.ready()?.library.delete(ids).await;
+        let changed = changed.map_err(|error| self.explain(&error))?;
         Ok(DeleteAnswer {
             deleted: changed.removed,
             total: changed.total,
@@ -276,32 +264,25 @@ impl Rag {
     }
 
     /// How many documents the corpus has, how large the index is, and how much it was asked.
-    #[tool(
-        read_only,
-        idempotent,
-        blocking,
-        title = "Show the index",
-        example = "{}"
-    )]
-    fn stats(&self) -> Result<StatsAnswer> {
+    #[tool(read_only, idempotent, title = "Show the index", example = "{}")]
+    async fn stats(&self) -> Result<StatsAnswer> {
         let opened = self.opened();
-        let stats = opened.as_ref().map(|opened| {
-            let counts = opened
-                .index
-                .counts()
-                .map_err(|error| self.explain(&error))?;
-            Ok::<_, Error>(IndexStats {
-                path: self.config.index_path.display().to_string(),
+        let mut stats = None;
+        if let Some(opened) = &opened {
+            let counts = opened.library.counts().await;
+            let counts = counts.map_err(|error| self.explain(&error))?;
+            stats = Some(IndexStats {
+                path: self.config.library_name(),
                 documents: counts.documents,
                 chunks: counts.passages,
                 bytes: counts.bytes,
                 model: opened.model().map(|model| model.identity().name.clone()),
                 dimensions: opened.model().map(|model| model.identity().dimensions),
-            })
-        });
+            });
+        }
         Ok(StatsAnswer {
             initialized: opened.is_some(),
-            index: stats.transpose()?,
+            index: stats,
             batcher: self.queries.stats(),
         })
     }
@@ -352,15 +333,49 @@ impl Rag {
         Ok(())
     }
 
-    async fn change(&self, index: &Index, change: Change) -> Result<Changed> {
-        index
-            .change(change)
-            .await
-            .map_err(|error| self.explain(&error))
+    async fn open_index(
+        &self,
+        context: &CallContext,
+        model: Option<Arc<Model>>,
+    ) -> Result<Arc<dyn Library>, IndexError> {
+        let (sender, mut receiver) = watch::channel(None::<Progress>);
+        let (place, cancelled) = (self.place.clone(), context.cancellation());
+        let mut opening = task::spawn_blocking(move || {
+            Index::open(&place, model, &cancelled, |progress| {
+                sender.send_replace(Some(progress));
+            })
+        });
+        let opened = loop {
+            tokio::select! {
+                opened = &mut opening => break opened.map_err(|_| IndexError::Failed)?,
+                Ok(()) = receiver.changed() => {
+                    if let Some(progress) = *receiver.borrow_and_update() {
+                        report(context, progress);
+                    }
+                }
+            }
+        };
+        Ok(Arc::new(Arc::new(opened?)))
+    }
+
+    async fn connect(
+        &self,
+        cluster: &Cluster,
+        context: &CallContext,
+        model: Option<Arc<Model>>,
+    ) -> Result<Arc<dyn Library>, IndexError> {
+        let cutting = Cutting {
+            chunking: self.place.chunking,
+            model,
+        };
+        let progress = |progress| report(context, progress);
+        let cancelled = context.cancellation();
+        let qdrant = Qdrant::open(cluster, &self.place, cutting, &cancelled, progress).await?;
+        Ok(Arc::new(qdrant))
     }
 
     fn explain(&self, error: &IndexError) -> Error {
-        explain(error, &self.config.index_path.display().to_string())
+        explain(error, &self.config.library_name())
     }
 
     fn check_query(&self, pointer: &str, query: &str) -> Result<()> {

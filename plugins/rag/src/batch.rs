@@ -8,7 +8,8 @@ use tokio::task::{JoinSet, yield_now};
 use crate::{
     answers::{BatchAnswer, BatchError, context},
     batcher::Meant,
-    index::{Index, IndexError, Passage, Question},
+    index::{IndexError, Passage, Question},
+    library::Library,
     queries::UnderWay,
 };
 
@@ -28,16 +29,16 @@ pub(crate) type Found = (usize, Result<Vec<Passage>, IndexError>);
 ///
 /// There are as many tasks as cores, and each lets others run after every question: a large batch
 /// does not keep a single search waiting. Dropping the future ends them.
-pub(crate) async fn search(index: &Arc<Index>, asked: Vec<Asked>) -> Vec<Found> {
+pub(crate) async fn search(library: &Arc<dyn Library>, asked: Vec<Asked>) -> Vec<Found> {
     let mut tasks = JoinSet::new();
     for lane in lanes(asked) {
-        let index = Arc::clone(index);
+        let library = Arc::clone(library);
         tasks.spawn(async move {
             let mut found = Vec::with_capacity(lane.len());
             for asked in lane {
                 found.push((
                     asked.place,
-                    answer_to(&index, asked.question, asked.meant).await,
+                    answer_to(&*library, asked.question, asked.meant).await,
                 ));
                 drop(asked.under_way);
                 yield_now().await;
@@ -58,7 +59,7 @@ pub(crate) async fn search(index: &Arc<Index>, asked: Vec<Asked>) -> Vec<Found> 
 
 /// The passages for one question, when it is known what it means.
 pub(crate) async fn answer_to(
-    index: &Index,
+    library: &dyn Library,
     question: Question,
     meant: Option<Meant>,
 ) -> Result<Vec<Passage>, IndexError> {
@@ -66,7 +67,7 @@ pub(crate) async fn answer_to(
         Some(meant) => question.by_meaning(meant.meaning().await?),
         None => question,
     };
-    index.search(&question)
+    library.search(question).await
 }
 
 /// Deals the questions out, one lane for each core.

@@ -6,6 +6,7 @@
 
 use std::{
     io,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -192,7 +193,9 @@ impl Loop {
             .into_iter()
             .map(|asked| (asked.tokens, asked.reply))
             .unzip();
-        match self.model.embed(&tokens) {
+        // A panic fails these questions, and not all that come after them.
+        let run = panic::catch_unwind(AssertUnwindSafe(|| self.model.embed(&tokens)));
+        match run.unwrap_or_else(|_| Err(io::Error::other("the model panicked"))) {
             Ok(vectors) => {
                 for (reply, vector) in replies.into_iter().zip(vectors) {
                     // Whoever does not wait any more does not need the answer.

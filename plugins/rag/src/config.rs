@@ -12,6 +12,7 @@ use sandbox_embedding::Device;
 use crate::{
     batcher::Batching,
     index::{Adoption, Place},
+    qdrant::Cluster,
     text::Chunking,
 };
 
@@ -20,7 +21,13 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The folder of the index. It is made when it is not there; one server at a time uses it.
+    /// Required, unless the documents are on a Qdrant server.
+    #[serde(default)]
     pub index_path: PathBuf,
+    /// A Qdrant server that keeps the documents in the place of an index here: for corpora beyond one
+    /// machine, and servers that share one.
+    #[serde(default)]
+    pub qdrant: Option<QdrantConfig>,
     /// A JSON Lines file that is read into the index, at the first start and whenever it has
     /// changed: `contents` or `text`, optional `id` and `title`; other fields become metadata.
     #[serde(default)]
@@ -81,6 +88,32 @@ pub struct Config {
     pub max_document_bytes: usize,
 }
 
+/// A collection of a Qdrant server.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QdrantConfig {
+    /// Its REST address: `http://host:6333`.
+    pub url: String,
+    /// The collection. It is made when it is not there.
+    #[serde(default = "passages")]
+    pub collection: String,
+    /// The key that the server asks for; best taken from the environment.
+    #[serde(default)]
+    pub api_key: Option<String>,
+    /// For how many seconds one of its answers may take.
+    #[serde(default = "half_a_minute")]
+    #[schemars(range(min = 0.1, max = 600.0))]
+    pub timeout: f64,
+}
+
+fn passages() -> String {
+    "passages".to_owned()
+}
+
+const fn half_a_minute() -> f64 {
+    30.0
+}
+
 const fn number<const N: usize>() -> usize {
     N
 }
@@ -114,9 +147,36 @@ impl Config {
             }
         };
         expect(
-            !self.index_path.as_os_str().is_empty(),
-            "index_path: expected the path of a folder, found nothing".to_owned(),
+            !self.index_path.as_os_str().is_empty() || self.qdrant.is_some(),
+            "index_path is missing: expected the path of a folder".to_owned(),
         );
+        if let Some(qdrant) = &self.qdrant {
+            expect(
+                self.index_path.as_os_str().is_empty(),
+                "index_path: documents are either here or on the Qdrant server; leave one out"
+                    .to_owned(),
+            );
+            expect(
+                qdrant.url.starts_with("http://") || qdrant.url.starts_with("https://"),
+                format!(
+                    "qdrant.url: expected http://host:port, found {:?}",
+                    qdrant.url
+                ),
+            );
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            let name = &qdrant.collection;
+            expect(
+                !name.is_empty() && !name.starts_with('.') && name.chars().all(plain),
+                format!("qdrant.collection: expected letters, digits, - and _, found {name:?}"),
+            );
+            expect(
+                (0.1..=600.0).contains(&qdrant.timeout),
+                format!(
+                    "qdrant.timeout: expected 0.1 to 600 seconds, found {}",
+                    qdrant.timeout
+                ),
+            );
+        }
         expect(
             self.model_name.as_ref().is_none_or(|name| !name.as_os_str().is_empty()),
             "model_name: expected the path of a folder, found nothing; leave the key out to search \
@@ -194,6 +254,24 @@ impl Config {
     pub(crate) fn model(&self, folder: &Path) -> Option<(PathBuf, Device)> {
         let model = folder.join(self.model_name.as_ref()?);
         Some((model, device(&self.device)?))
+    }
+
+    /// The Qdrant server, if the documents are there.
+    pub(crate) fn cluster(&self) -> Option<Cluster> {
+        self.qdrant.as_ref().map(|qdrant| Cluster {
+            url: qdrant.url.clone(),
+            collection: qdrant.collection.clone(),
+            api_key: qdrant.api_key.clone(),
+            timeout: Duration::from_secs_f64(qdrant.timeout),
+        })
+    }
+
+    /// Where the documents are, as callers may read it.
+    pub(crate) fn library_name(&self) -> String {
+        match &self.qdrant {
+            Some(qdrant) => format!("qdrant:{}", qdrant.collection),
+            None => self.index_path.display().to_string(),
+        }
     }
 
     /// How queries share the model's runs.

@@ -41,6 +41,7 @@ pub(crate) fn explain(error: &IndexError, index: &str) -> Error {
             Some(cause) => format!("corpus_path: {error}: {cause}"),
             None => format!("corpus_path: {error}"),
         }),
+        IndexError::Cluster(_) => Error::unavailable(error.to_string()),
         IndexError::Cancelled => Error::failed("opening the index was cancelled"),
         IndexError::Closed => Error::unavailable("the index is closed: the backend is stopping"),
         // The causes hold paths of the server, which are the operator's to read.

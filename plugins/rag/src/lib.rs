@@ -12,11 +12,14 @@ mod batch;
 mod batcher;
 mod config;
 mod corpus;
+mod cutting;
 mod document;
 mod failure;
 mod index;
+mod library;
 mod mode;
 pub mod offline;
+mod qdrant;
 mod queries;
 mod text;
 

@@ -67,8 +67,7 @@ pub fn build(config: &Config, change_model: bool, mut step: impl FnMut(Step)) ->
     let never = CancellationToken::new();
     let index = Index::open(&place, model.transpose()?.map(Arc::new), &never, progress);
     let counts = index.and_then(|index| index.counts());
-    let counts =
-        counts.map_err(|error| explain(&error, &config.index_path.display().to_string()))?;
+    let counts = counts.map_err(|error| explain(&error, &config.library_name()))?;
     Ok(Built {
         documents: counts.documents,
         passages: counts.passages,

@@ -40,7 +40,7 @@ pub(crate) fn adopt(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(), IndexError> {
     let contents = store.contents();
-    let Some(model) = &preparation.model else {
+    let Some(model) = &preparation.cutting.model else {
         return Ok(());
     };
     let same = contents.model.as_ref() == Some(model.identity());

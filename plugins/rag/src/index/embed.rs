@@ -1,8 +1,8 @@
 //! Documents become passages, and passages get their vectors.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
-use sandbox_embedding::{Kind, Model};
+use sandbox_embedding::Kind;
 use tantivy::TantivyDocument;
 
 use super::{
@@ -10,17 +10,16 @@ use super::{
     fields::{Fields, Origin, hash},
     vectors::to_halves,
 };
-use crate::{document::Document, text::Chunking};
+use crate::{
+    cutting::{Cutting, embedded_text},
+    document::Document,
+};
 
-/// The fewest tokens of a passage beside a long title.
-const LEAST_TOKENS: usize = 16;
-
-/// How documents are cut, and by which model passages are embedded.
+/// How documents become passages of an index on disk.
 #[derive(Clone)]
 pub(crate) struct Preparation {
     pub(crate) fields: Fields,
-    pub(crate) chunking: Chunking,
-    pub(crate) model: Option<Arc<Model>>,
+    pub(crate) cutting: Cutting,
 }
 
 /// A passage that has no vector yet.
@@ -33,30 +32,19 @@ pub(crate) struct Draft {
 impl Preparation {
     /// The passages of a document.
     pub(crate) fn drafts(&self, document: &Document, origin: Origin) -> Vec<Draft> {
-        let contents = &document.contents;
-        let passages = match &self.model {
-            None => self.chunking.split(contents),
-            Some(model) => {
-                let chunking = self.beside_title(model, document.title.as_deref());
-                chunking.split_tokens(contents, || model.offsets(contents))
-            }
-        };
+        let passages = self.cutting.cut(document).into_iter();
         passages
-            .into_iter()
             .map(|content| self.draft(document, content, origin))
             .collect()
     }
 
     /// A passage that was cut before.
     pub(crate) fn draft(&self, document: &Document, content: &str, origin: Origin) -> Draft {
-        let text = match (&self.model, &document.title) {
-            (None, _) => String::new(),
-            (Some(_), None) => content.to_owned(),
-            (Some(_), Some(title)) => format!("{title}\n{content}"),
-        };
+        let embeds = self.cutting.model.is_some();
+        let text = embeds.then(|| embedded_text(document.title.as_deref(), content));
         Draft {
             passage: self.fields.passage(document, content, origin),
-            text,
+            text: text.unwrap_or_default(),
         }
     }
 
@@ -66,7 +54,7 @@ impl Preparation {
         drafts: Vec<Draft>,
         known: &mut dyn Known,
     ) -> Result<Vec<TantivyDocument>, IndexError> {
-        let Some(model) = &self.model else {
+        let Some(model) = &self.cutting.model else {
             return Ok(drafts.into_iter().map(|draft| draft.passage).collect());
         };
         let keys: Vec<u64> = drafts.iter().map(|draft| hash(&[&draft.text])).collect();
@@ -96,17 +84,6 @@ impl Preparation {
             draft.passage
         });
         Ok(finished.collect())
-    }
-
-    /// A passage is embedded together with its title, and both together must fit the model.
-    fn beside_title(&self, model: &Model, title: Option<&str>) -> Chunking {
-        let around = model.tokens(Kind::Passage, title.unwrap_or_default()).len();
-        let room = model.most_tokens().saturating_sub(around).max(LEAST_TOKENS);
-        let tokens = self.chunking.tokens.min(room);
-        Chunking {
-            tokens,
-            overlap: self.chunking.overlap.min(tokens / 2),
-        }
     }
 }
 

@@ -47,6 +47,9 @@ pub(crate) enum IndexError {
     /// The model's weights cannot be read any more.
     #[error("the model's files cannot be read")]
     Weights(#[source] io::Error),
+    /// The Qdrant server did not do what it was asked.
+    #[error("the Qdrant server: {0}")]
+    Cluster(String),
     /// The changes that were to be written with this one could not be.
     #[error("the index could not be written")]
     Failed,

@@ -64,6 +64,11 @@ impl Filter {
         })
     }
 
+    /// The terms that a document must have.
+    pub(crate) fn terms(&self) -> &[String] {
+        &self.terms
+    }
+
     /// The query that finds what passes, without saying anything about how well it fits.
     pub(crate) fn query(&self, field: Field) -> Option<Box<dyn Query>> {
         if self.terms.is_empty() {

@@ -36,8 +36,9 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::{
     adopt::Adoption,
     error::IndexError,
-    filter::{Filter, FilterError},
-    search::{Meaning, Passage, Question},
+    fields::hash,
+    filter::{Filter, FilterError, terms_of},
+    search::{Hit, Meaning, Passage, Question, fuse},
     writer::{Change, Changed, Prepared},
 };
 use self::{
@@ -49,7 +50,7 @@ use self::{
     words::Bm25,
     writer::Writer,
 };
-use crate::{document::Document, text::Chunking};
+use crate::{cutting::Cutting, document::Document, text::Chunking};
 
 /// Where an index is, and what goes into it.
 #[derive(Clone, Debug)]
@@ -105,8 +106,10 @@ impl Index {
         let store = Arc::new(Store::open(&place.directory, identity, place.adoption)?);
         let preparation = Preparation {
             fields: store.fields,
-            chunking: place.chunking,
-            model,
+            cutting: Cutting {
+                chunking: place.chunking,
+                model,
+            },
         };
         let read_again = place.corpus.is_some();
         adopt::adopt(&store, &preparation, read_again, cancelled, &mut progress)?;
@@ -116,7 +119,7 @@ impl Index {
         Ok(Self {
             words: Bm25::new(store.fields),
             nearest: Nearest::new(store.fields),
-            writer: Writer::start(Arc::clone(&store), preparation.model.is_some())?,
+            writer: Writer::start(Arc::clone(&store), preparation.cutting.model.is_some())?,
             store,
             preparation,
             _lock: lock,

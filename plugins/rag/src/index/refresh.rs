@@ -15,7 +15,10 @@ use super::{
     known::Earlier,
     store::{Contents, CorpusState, LEAST_BYTES, Store},
 };
-use crate::corpus::{Corpus, Fingerprint, Lines};
+use crate::{
+    corpus::{Corpus, Fingerprint, Lines},
+    cutting::Cutting,
+};
 
 /// Up to this size a corpus is read by one thread with the engine's least memory: a server with a
 /// small corpus stays small.
@@ -38,7 +41,8 @@ pub(crate) fn refresh(
 ) -> Result<(), IndexError> {
     let corpus = Corpus::at(path)?;
     let contents = store.contents();
-    let (chunking, model) = (preparation.chunking, preparation.model.as_ref());
+    let cutting = &preparation.cutting;
+    let (chunking, model) = (cutting.chunking, cutting.model.as_ref());
     let known = contents.corpus.as_ref().filter(|state| {
         state.chunk_tokens == chunking.tokens
             && state.chunk_overlap == chunking.overlap
@@ -129,7 +133,7 @@ impl Rebuild<'_> {
             if embedded {
                 self.write()?;
             }
-            let slow = self.preparation.model.is_some();
+            let slow = self.preparation.cutting.model.is_some();
             let step = self.written.is_multiple_of(STEP) || (embedded && slow);
             if !step {
                 continue;
@@ -186,9 +190,7 @@ impl Rebuild<'_> {
     }
 
     fn finish(mut self, before: Contents, fingerprint: Fingerprint) -> Result<u64, IndexError> {
-        let Preparation {
-            chunking, model, ..
-        } = self.preparation;
+        let Cutting { chunking, model } = &self.preparation.cutting;
         let contents = Contents {
             from_corpus: self.written,
             corpus: Some(CorpusState {

@@ -69,6 +69,48 @@ impl Question {
         }
     }
 
+    /// The words to look for, in the form of the index.
+    pub(crate) fn terms(&self) -> &[String] {
+        &self.terms
+    }
+
+    /// What the results must have.
+    pub(crate) const fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    /// How many results are wanted.
+    pub(crate) const fn top_k(&self) -> usize {
+        self.top_k
+    }
+
+    /// How many results each ranking must have.
+    pub(crate) fn depth(&self) -> usize {
+        if self.is_hybrid() {
+            self.top_k.max(DEPTH)
+        } else {
+            self.top_k
+        }
+    }
+
+    /// Whether it is looked for by its words and its meaning.
+    pub(crate) const fn is_hybrid(&self) -> bool {
+        self.by_words && self.meaning.is_some()
+    }
+
+    /// What it means.
+    pub(crate) fn vector(&self) -> Option<&[f32]> {
+        self.meaning
+            .as_ref()
+            .map(|meaning| meaning.vector.as_slice())
+    }
+
+    /// How much say its meaning has: what is asked in a script that the model does not know means
+    /// nothing to it, and then the words decide.
+    pub(crate) fn known(&self) -> f32 {
+        self.meaning.as_ref().map_or(0.0, |meaning| meaning.known)
+    }
+
     /// Says what it means, for the modes that look for that.
     pub(crate) fn by_meaning(self, meaning: Meaning) -> Self {
         Self {
@@ -105,10 +147,12 @@ pub(crate) trait Ranker: Send + Sync {
 }
 
 /// A document's best passage.
-struct Hit {
-    score: Score,
-    at: DocAddress,
-    document: Option<u64>,
+pub(crate) struct Hit<P> {
+    pub(crate) score: f32,
+    /// The passage, or where it is.
+    pub(crate) at: P,
+    /// A hash of the document's id.
+    pub(crate) document: Option<u64>,
 }
 
 /// The best passage of each of the best documents.
@@ -122,19 +166,16 @@ pub(crate) fn search(
     // Where documents have several passages, some of the first will be of the same document.
     let several = view.searcher.num_docs() > store.contents().documents();
     let rank = |ranker: &dyn Ranker, wanted| documents(&view, ranker, question, wanted, several);
-    let hits = match (&question.meaning, question.by_words) {
-        (None, _) => rank(words, question.top_k)?,
-        (Some(_), false) => rank(nearest, question.top_k)?,
-        (Some(meaning), true) => {
-            let depth = question.top_k.max(DEPTH);
-            // What is asked in a script that the model does not know means nothing to it: then the
-            // words decide.
-            let rankings = [
-                (rank(words, depth)?, 1.0),
-                (rank(nearest, depth)?, meaning.known),
-            ];
-            fuse(rankings)
-        }
+    let depth = question.depth();
+    let hits = if question.is_hybrid() {
+        fuse([
+            (rank(words, depth)?, 1.0),
+            (rank(nearest, depth)?, question.known()),
+        ])
+    } else if question.meaning.is_some() {
+        rank(nearest, depth)?
+    } else {
+        rank(words, depth)?
     };
     let best = hits.into_iter().take(question.top_k);
     best.map(|hit| {
@@ -157,7 +198,7 @@ fn documents(
     question: &Question,
     wanted: usize,
     several: bool,
-) -> Result<Vec<Hit>, IndexError> {
+) -> Result<Vec<Hit<DocAddress>>, IndexError> {
     let passages = usize::try_from(view.searcher.num_docs()).unwrap_or(usize::MAX);
     let mut limit = if several { wanted * 2 } else { wanted };
     loop {
@@ -173,8 +214,8 @@ fn documents(
 
 /// One ranking of several, each of which has a weight. Of a document's passages, that counts which
 /// stands higher.
-fn fuse(rankings: [(Vec<Hit>, f32); 2]) -> Vec<Hit> {
-    let mut fused: Vec<(Hit, usize)> = Vec::new();
+pub(crate) fn fuse<P>(rankings: [(Vec<Hit<P>>, f32); 2]) -> Vec<Hit<P>> {
+    let mut fused: Vec<(Hit<P>, usize)> = Vec::new();
     let mut places: HashMap<Option<u64>, usize> = HashMap::new();
     for (hits, weight) in rankings {
         if weight <= 0.0 {
@@ -203,7 +244,7 @@ fn fuse(rankings: [(Vec<Hit>, f32); 2]) -> Vec<Hit> {
 fn one_of_each_document(
     view: &View,
     ranked: Vec<(Score, DocAddress)>,
-) -> Result<Vec<Hit>, IndexError> {
+) -> Result<Vec<Hit<DocAddress>>, IndexError> {
     let segments = view.searcher.segment_readers();
     let mut columns: Vec<Option<Column<u64>>> = vec![None; segments.len()];
     let mut seen = HashSet::with_capacity(ranked.len());

@@ -2,10 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps in vain has failed")]
 
 mod build;
+mod cluster;
 mod limits;
 mod meaning;
+mod qdrant_peer;
 mod relevance;
 mod tools;
+
+use std::path::Path;
 
 use rag::Rag;
 use sandbox_plugin_api::{prelude::*, testkit::TestKit};
@@ -52,12 +56,16 @@ impl Server {
 }
 
 fn kit(folder: &TempDir, config: &Value) -> TestKit<Rag> {
+    kit_in(folder.path(), config)
+}
+
+fn kit_in(folder: &Path, config: &Value) -> TestKit<Rag> {
     let mut whole = json!({ "index_path": "index" });
     whole
         .as_object_mut()
         .unwrap()
         .extend(config.as_object().cloned().unwrap_or_default());
-    TestKit::at(whole, folder.path().to_str().unwrap()).unwrap()
+    TestKit::at(whole, folder.to_str().unwrap()).unwrap()
 }
 
 fn ids(results: &Value) -> Vec<String> {

@@ -1,6 +1,10 @@
 //! Searches by meaning, with a real model.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
 
 use sandbox_embedding::testkit::{model_folder, other_model};
 use sandbox_plugin_api::{
@@ -9,7 +13,40 @@ use sandbox_plugin_api::{
     testkit::{success, wait},
 };
 
-use crate::{CORPUS, Server, ids, kit, relevance::QUESTIONS};
+use crate::{CORPUS, Server, ids, kit, kit_in, relevance::QUESTIONS};
+
+/// A server with the shipped corpus. Embedding it takes seconds without optimisation, so it is done once, and
+/// each test has a copy of that index.
+fn with_corpus() -> Server {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let config = json!({ "corpus_path": CORPUS, "model_name": model_folder(), "batcher_max_wait_time": 10.0 });
+    let built = BUILT.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rag-index-of-corpus");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let kit = kit_in(&folder, &config);
+        kit.warmup().unwrap();
+        kit.shutdown().unwrap();
+        folder
+    });
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["index", "index/vectors"] {
+        fs::create_dir(folder.path().join(part)).unwrap();
+        for entry in fs::read_dir(built.join(part)).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_file() {
+                fs::copy(
+                    entry.path(),
+                    folder.path().join(part).join(entry.file_name()),
+                )
+                .unwrap();
+            }
+        }
+    }
+    let kit = kit(&folder, &config);
+    kit.warmup().unwrap();
+    Server { kit, folder }
+}
 
 fn with_model(config: Value) -> Server {
     let mut config = config;
@@ -19,7 +56,7 @@ fn with_model(config: Value) -> Server {
 
 #[test]
 fn what_is_meant_is_found_without_its_words() {
-    let server = with_model(json!({ "corpus_path": CORPUS }));
+    let server = with_corpus();
     for (question, expected) in [
         ("greenery catching rays to make sugar", "photosynthesis"),
         ("insects dancing to tell where food is", "bees"),
@@ -40,7 +77,7 @@ fn what_is_meant_is_found_without_its_words() {
 
 #[test]
 fn hybrid_is_the_usual_mode_and_finds_english_and_chinese() {
-    let server = with_model(json!({ "corpus_path": CORPUS }));
+    let server = with_corpus();
     let missed: Vec<_> = QUESTIONS
         .iter()
         .filter_map(|(question, expected)| {
@@ -56,7 +93,7 @@ fn hybrid_is_the_usual_mode_and_finds_english_and_chinese() {
 
 #[test]
 fn filters_hold_in_every_mode_and_removed_documents_are_gone() {
-    let server = with_model(json!({ "corpus_path": CORPUS }));
+    let server = with_corpus();
     for mode in ["dense", "hybrid", "text"] {
         let answer = server.call(
             "rag:search",
@@ -114,7 +151,7 @@ fn a_long_document_is_found_by_what_its_middle_means() {
 
 #[test]
 fn a_session_says_how_its_worker_searches() {
-    let server = with_model(json!({ "corpus_path": CORPUS }));
+    let server = with_corpus();
     let ask = |config, mode: Option<&str>| {
         let question = json!({"query": "deaf composer", "mode": mode});
         let answer = server.kit.call_as(config, "rag:search", question).unwrap();
@@ -133,8 +170,8 @@ fn a_session_says_how_its_worker_searches() {
 /// that is alone is run alone, and at once.
 #[test]
 fn questions_that_come_together_share_runs_of_the_model() {
-    // A wait that would be noticed, were a question to wait for company in vain.
-    let server = with_model(json!({ "corpus_path": CORPUS, "batcher_max_wait_time": 10.0 }));
+    // With a wait that would be noticed, were a question to wait for company in vain.
+    let server = with_corpus();
     let batches = || {
         let stats = server.call("rag:stats", json!({}))["batcher"].clone();
         let number = |key: &str| stats[key].as_u64().unwrap();
@@ -168,7 +205,7 @@ fn questions_that_come_together_share_runs_of_the_model() {
 
 #[test]
 fn questions_of_many_callers_are_all_answered() {
-    let server = Arc::new(with_model(json!({ "corpus_path": CORPUS })));
+    let server = Arc::new(with_corpus());
     let pending: Vec<_> = (0..40)
         .map(|number| {
             let mode = ["dense", "hybrid", "text"][number % 3];
@@ -192,7 +229,7 @@ fn questions_of_many_callers_are_all_answered() {
 
 #[test]
 fn an_index_of_another_model_is_refused_with_what_to_do() {
-    let server = with_model(json!({ "corpus_path": CORPUS }));
+    let server = with_corpus();
     server.kit.shutdown().unwrap();
     let other = server.folder.path().join("other");
     other_model(&other).unwrap();
