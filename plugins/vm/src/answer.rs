@@ -84,3 +84,10 @@ pub(crate) struct Kept {
     pub(crate) name: String,
     pub(crate) ms: u128,
 }
+
+/// After a program of pyautogui calls.
+#[derive(Debug, Serialize)]
+pub(crate) struct Performed {
+    pub(crate) commands: Vec<String>,
+    pub(crate) results: Vec<Value>,
+}

@@ -11,6 +11,8 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::desktop::{Button, Desktop, Failure, Input};
 use crate::keys::Key;
 
+/// Hands have ten fingers.
+pub(crate) const MOST_KEYS: usize = 10;
 /// Places that a drag goes through. Programs begin to drag only after some movement.
 const DRAG_STEPS: u16 = 16;
 /// The shortest time between two places of a slow drag: a screen shows no more.
@@ -76,6 +78,24 @@ impl Hands {
             self.desktop.act(&click).await?;
         }
         Ok(())
+    }
+
+    /// Goes somewhere, slowly if asked to.
+    pub(crate) async fn glide(&self, to: Point, duration: Duration) -> Result<(), Failure> {
+        let _turn = self.turn.lock().await;
+        if duration.is_zero() {
+            return self.desktop.act(&[Input::Move(to.0, to.1)]).await;
+        }
+        let from = self.desktop.pointer().await?;
+        self.travel(from, to, duration).await
+    }
+
+    pub(crate) async fn pointer(&self) -> Result<Point, Failure> {
+        self.desktop.pointer().await
+    }
+
+    pub(crate) async fn size(&self) -> Result<Point, Failure> {
+        self.desktop.size().await
     }
 
     /// Drags from one place to another.

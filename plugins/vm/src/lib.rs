@@ -1,7 +1,8 @@
 //! The vm backend: a desktop per session.
 //!
 //! Reading order: `desktop` (what a desktop is to the tools, whoever provides it), `backend` (the tools), `hands`
-//! (actions made of inputs), `keys`, `setup`, `config`; then the providers: `display`, `qemu`.
+//! (actions made of inputs), `pyautogui` (programs of actions), `keys`, `setup`, `config`; then the providers:
+//! `display`, `qemu`.
 
 mod answer;
 mod backend;
@@ -10,6 +11,7 @@ mod desktop;
 mod display;
 mod hands;
 mod keys;
+mod pyautogui;
 mod qemu;
 mod session;
 mod setup;
