@@ -6,16 +6,18 @@ use std::time::{Duration, Instant};
 use sandbox_plugin_api::prelude::*;
 
 use crate::answer::{
-    Chord, Clicked, Dragged, Kept, Keyed, Launched, Performed, Position, Pressed, Scrolled, Seen,
-    Typed, Waited,
+    About, Chord, Clicked, Dragged, Kept, Keyed, Launched, Performed, Position, Pressed, Scrolled,
+    Seen, Typed, Waited,
 };
 use crate::config::{Config, Kind, SessionConfig};
 use crate::desktop::{Button, Failure, Input, Provider};
 use crate::display::Display;
 use crate::hands::{MOST_KEYS, Point};
 use crate::keys::Key;
+use crate::pool::Pool;
 use crate::pyautogui::{self, Call};
 use crate::qemu::Machines;
+use crate::recording;
 use crate::session::Session;
 use crate::setup;
 
@@ -29,6 +31,7 @@ const MOST_CALLS: usize = 1000;
 pub struct Vm {
     config: Config,
     provider: Arc<dyn Provider>,
+    pool: Arc<Pool>,
 }
 
 #[backend(
@@ -42,32 +45,50 @@ impl Vm {
             Kind::Display => Arc::new(Display::new(&config)),
             Kind::Qemu => Arc::new(Machines::new(&config, env)),
         };
-        Ok(Self { config, provider })
+        let pool = Pool::new(Arc::clone(&provider), config.shape(), config.pool_size);
+        Ok(Self {
+            config,
+            provider,
+            pool,
+        })
     }
 
     async fn warmup(&self) -> Result<()> {
+        if self.config.recording_path.is_some() {
+            recording::check()?;
+        }
         self.provider.prepare(&self.config.shape()).await?;
+        self.pool.fill();
         Ok(())
     }
 
     async fn shutdown(&self) -> Result<()> {
+        self.pool.close().await;
         self.provider.shutdown().await?;
         Ok(())
     }
 
     async fn initialize(&self, config: SessionConfig, info: &SessionInfo) -> Result<Session> {
         let shape = config.shape(&self.config)?;
-        let desktop = self.provider.start(&shape).await?;
-        let name = config
-            .custom_name
-            .unwrap_or_else(|| info.session_id().to_owned());
-        let session = Session::new(desktop, name);
-        setup::carry_out(&config.setup, &*session.desktop, &self.config).await?;
+        let desktop = self.pool.take(&shape).await?;
+        let id = info.session_id();
+        let session = Session::new(desktop, config.custom_name.as_deref(), id);
+        let wanted = config.recording.unwrap_or(self.config.recording);
+        if let Some(folder) = self.config.recording_path.as_deref().filter(|_| wanted) {
+            session
+                .record(folder, id, self.config.recording_fps)
+                .await?;
+        }
+        let prepared = setup::carry_out(&config.setup, &*session.desktop, &self.config).await;
+        if let Err(failure) = prepared {
+            session.close().await?;
+            return Err(failure.into());
+        }
         Ok(session)
     }
 
     async fn cleanup(&self, session: &Session) -> Result<()> {
-        session.desktop.close().await?;
+        session.close().await?;
         Ok(())
     }
 
@@ -84,6 +105,17 @@ impl Vm {
             accessibility_tree,
         };
         Ok(Reply::new(seen)?.with_png(png))
+    }
+
+    /// Tell what this desktop is: its provider, its screen, and where a person can look at it, if the server lets them.
+    #[tool(read_only, idempotent, title = "Describe the desktop", example = "{}")]
+    async fn info(&self, session: &Session) -> Result<About> {
+        Ok(About {
+            session: session.name.clone(),
+            provider: self.config.provider,
+            size: session.desktop.size().await?,
+            vnc: session.desktop.view(),
+        })
     }
 
     /// Click once.

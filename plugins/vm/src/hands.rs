@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::desktop::{Button, Desktop, Failure, Input};
 use crate::keys::Key;
@@ -22,7 +22,7 @@ const DRAG_PACE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Hands {
     desktop: Arc<dyn Desktop>,
-    turn: Mutex<()>,
+    turn: Arc<Mutex<()>>,
 }
 
 /// A point on the screen, checked.
@@ -32,7 +32,7 @@ impl Hands {
     pub(crate) fn new(desktop: Arc<dyn Desktop>) -> Self {
         Self {
             desktop,
-            turn: Mutex::default(),
+            turn: Arc::default(),
         }
     }
 
@@ -106,7 +106,7 @@ impl Hands {
         button: Button,
         duration: Duration,
     ) -> Result<Point, Failure> {
-        let turn = self.turn.lock().await;
+        let turn = Arc::clone(&self.turn).lock_owned().await;
         let from = match from {
             Some(from) => from,
             None => self.desktop.pointer().await?,
@@ -168,18 +168,18 @@ impl Hands {
 }
 
 /// Something held down, let go of when dropped too: then in a task of its own, with the turn kept until it is done.
-struct Held<'a> {
-    desktop: &'a Arc<dyn Desktop>,
+struct Held {
+    desktop: Arc<dyn Desktop>,
     release: Option<Input>,
-    _turn: MutexGuard<'a, ()>,
+    turn: Option<OwnedMutexGuard<()>>,
 }
 
-impl<'a> Held<'a> {
-    fn new(desktop: &'a Arc<dyn Desktop>, turn: MutexGuard<'a, ()>, release: Input) -> Self {
+impl Held {
+    fn new(desktop: &Arc<dyn Desktop>, turn: OwnedMutexGuard<()>, release: Input) -> Self {
         Self {
-            desktop,
+            desktop: Arc::clone(desktop),
             release: Some(release),
-            _turn: turn,
+            turn: Some(turn),
         }
     }
 
@@ -191,11 +191,14 @@ impl<'a> Held<'a> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
         if let Some(release) = self.release.take() {
-            let desktop = Arc::clone(self.desktop);
-            tokio::spawn(async move { drop(desktop.act(&[release]).await) });
+            let (desktop, turn) = (Arc::clone(&self.desktop), self.turn.take());
+            tokio::spawn(async move {
+                drop(desktop.act(&[release]).await);
+                drop(turn);
+            });
         }
     }
 }

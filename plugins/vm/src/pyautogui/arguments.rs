@@ -105,8 +105,7 @@ impl<'a> Named<'a> {
         let Some(number) = self.number(name)? else {
             return Ok(default);
         };
-        let fits = (0..=most).find(|count| f64::from(*count) == number);
-        fits.ok_or_else(|| {
+        whole(number, most).ok_or_else(|| {
             format!(
                 "{}: {name} must be a whole number up to {most}",
                 self.function
@@ -129,10 +128,12 @@ impl<'a> Named<'a> {
                 "right" | "secondary" => Some(Button::Right),
                 _ => None,
             },
-            Some(Literal::Number(number)) => [Button::Left, Button::Middle, Button::Right]
-                .into_iter()
-                .zip([1.0, 2.0, 3.0])
-                .find_map(|(button, its)| (*number == its).then_some(button)),
+            Some(Literal::Number(number)) => match whole(*number, 3) {
+                Some(1) => Some(Button::Left),
+                Some(2) => Some(Button::Middle),
+                Some(3) => Some(Button::Right),
+                _ => None,
+            },
             Some(_) => None,
         };
         known.ok_or_else(|| format!("{}: button is left, middle or right", self.function))
@@ -159,4 +160,15 @@ impl<'a> Named<'a> {
             })
             .collect()
     }
+}
+
+/// A number as a whole one from 0 to `most`.
+fn whole(number: f64, most: u32) -> Option<u32> {
+    let fits = number.fract() == 0.0 && (0.0..=f64::from(most)).contains(&number);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole and in range, as checked"
+    )]
+    fits.then_some(number as u32)
 }
