@@ -10,6 +10,7 @@ mod rounds;
 mod sessions;
 mod soak;
 mod start;
+mod vm;
 mod vtable;
 
 use std::pin::Pin;
@@ -95,5 +96,10 @@ pub(crate) const MEASUREMENTS: &[Measurement] = &[
         name: "code/execute",
         about: "an empty program in a sandbox, called over HTTP, against the same interpreter started bare",
         run: |workshop| Box::pin(code::measure(workshop)),
+    },
+    Measurement {
+        name: "vm",
+        about: "a desktop cold and from the pool, its pictures, a click's effect, and its memory",
+        run: |workshop| Box::pin(vm::measure(workshop)),
     },
 ];

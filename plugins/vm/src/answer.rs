@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::desktop::Button;
+use crate::config::Kind;
+use crate::desktop::{Button, View};
 use crate::hands::Point;
 
 /// What is said beside a picture.
@@ -12,6 +13,15 @@ pub(crate) struct Seen {
     pub(crate) size: [u32; 2],
     pub(crate) session: String,
     pub(crate) accessibility_tree: Option<Value>,
+}
+
+/// What a desktop is.
+#[derive(Debug, Serialize)]
+pub(crate) struct About {
+    pub(crate) session: String,
+    pub(crate) provider: Kind,
+    pub(crate) size: Point,
+    pub(crate) vnc: Option<View>,
 }
 
 /// After a click.
@@ -83,4 +93,11 @@ pub(crate) struct Launched {
 pub(crate) struct Kept {
     pub(crate) name: String,
     pub(crate) ms: u128,
+}
+
+/// After a program of pyautogui calls.
+#[derive(Debug, Serialize)]
+pub(crate) struct Performed {
+    pub(crate) commands: Vec<String>,
+    pub(crate) results: Vec<Value>,
 }

@@ -6,28 +6,32 @@ use std::time::{Duration, Instant};
 use sandbox_plugin_api::prelude::*;
 
 use crate::answer::{
-    Chord, Clicked, Dragged, Kept, Keyed, Launched, Position, Pressed, Scrolled, Seen, Typed,
-    Waited,
+    About, Chord, Clicked, Dragged, Kept, Keyed, Launched, Performed, Position, Pressed, Scrolled,
+    Seen, Typed, Waited,
 };
 use crate::config::{Config, Kind, SessionConfig};
 use crate::desktop::{Button, Failure, Input, Provider};
 use crate::display::Display;
-use crate::hands::Point;
+use crate::hands::{MOST_KEYS, Point};
 use crate::keys::Key;
+use crate::pool::Pool;
+use crate::pyautogui::{self, Call};
 use crate::qemu::Machines;
+use crate::recording;
 use crate::session::Session;
 use crate::setup;
 
 /// Longer texts are files.
 const LONGEST_TEXT: usize = 100_000;
-/// Hands have ten fingers.
-const MOST_KEYS: usize = 10;
+/// Calls in one program.
+const MOST_CALLS: usize = 1000;
 
 /// A desktop per session.
 #[derive(Debug)]
 pub struct Vm {
     config: Config,
     provider: Arc<dyn Provider>,
+    pool: Arc<Pool>,
 }
 
 #[backend(
@@ -41,32 +45,50 @@ impl Vm {
             Kind::Display => Arc::new(Display::new(&config)),
             Kind::Qemu => Arc::new(Machines::new(&config, env)),
         };
-        Ok(Self { config, provider })
+        let pool = Pool::new(Arc::clone(&provider), config.shape(), config.pool_size);
+        Ok(Self {
+            config,
+            provider,
+            pool,
+        })
     }
 
     async fn warmup(&self) -> Result<()> {
+        if self.config.recording_path.is_some() {
+            recording::check()?;
+        }
         self.provider.prepare(&self.config.shape()).await?;
+        self.pool.fill();
         Ok(())
     }
 
     async fn shutdown(&self) -> Result<()> {
+        self.pool.close().await;
         self.provider.shutdown().await?;
         Ok(())
     }
 
     async fn initialize(&self, config: SessionConfig, info: &SessionInfo) -> Result<Session> {
         let shape = config.shape(&self.config)?;
-        let desktop = self.provider.start(&shape).await?;
-        let name = config
-            .custom_name
-            .unwrap_or_else(|| info.session_id().to_owned());
-        let session = Session::new(desktop, name);
-        setup::carry_out(&config.setup, &*session.desktop, &self.config).await?;
+        let desktop = self.pool.take(&shape).await?;
+        let id = info.session_id();
+        let session = Session::new(desktop, config.custom_name.as_deref(), id);
+        let wanted = config.recording.unwrap_or(self.config.recording);
+        if let Some(folder) = self.config.recording_path.as_deref().filter(|_| wanted) {
+            session
+                .record(folder, id, self.config.recording_fps)
+                .await?;
+        }
+        let prepared = setup::carry_out(&config.setup, &*session.desktop, &self.config).await;
+        if let Err(failure) = prepared {
+            session.close().await?;
+            return Err(failure.into());
+        }
         Ok(session)
     }
 
     async fn cleanup(&self, session: &Session) -> Result<()> {
-        session.desktop.close().await?;
+        session.close().await?;
         Ok(())
     }
 
@@ -83,6 +105,17 @@ impl Vm {
             accessibility_tree,
         };
         Ok(Reply::new(seen)?.with_png(png))
+    }
+
+    /// Tell what this desktop is: its provider, its screen, and where a person can look at it, if the server lets them.
+    #[tool(read_only, idempotent, title = "Describe the desktop", example = "{}")]
+    async fn info(&self, session: &Session) -> Result<About> {
+        Ok(About {
+            session: session.name.clone(),
+            provider: self.config.provider,
+            size: session.desktop.size().await?,
+            vnc: session.desktop.view(),
+        })
     }
 
     /// Click once.
@@ -368,6 +401,35 @@ impl Vm {
         Ok(json!({ "fail": true, "reason": reason }))
     }
 
+    /// Carry out calls of pyautogui, as `pyautogui.click(100, 200)` or `pyautogui.hotkey('ctrl', 's')`, with literal
+    /// arguments. They are read and checked as a whole first; `time.sleep` is understood too, other Python is not.
+    #[tool(
+        destructive,
+        title = "Carry out pyautogui calls",
+        example = r#"{"command": "pyautogui.moveTo(100, 200)\npyautogui.position()"}"#
+    )]
+    async fn pyautogui(
+        &self,
+        session: &Session,
+        /// Lines of calls.
+        command: Option<String>,
+        /// The same, as a list.
+        commands: Option<Vec<String>>,
+    ) -> Result<Performed> {
+        let calls = self.program(command, commands)?;
+        let mut done = Performed {
+            commands: calls.iter().map(|call| call.text.clone()).collect(),
+            results: Vec::with_capacity(calls.len()),
+        };
+        for call in &calls {
+            match pyautogui::perform(&call.action, &session.hands).await {
+                Ok(result) => done.results.push(result),
+                Err(failure) => return Err(stopped(failure, call, done)),
+            }
+        }
+        Ok(done)
+    }
+
     /// Start a program on the desktop and go on without waiting for its window.
     #[tool(
         destructive,
@@ -412,6 +474,42 @@ impl Vm {
         Ok(Kept { name, ms })
     }
 
+    /// The calls of a program, checked.
+    fn program(&self, command: Option<String>, commands: Option<Vec<String>>) -> Result<Vec<Call>> {
+        let texts = match (command, commands) {
+            (Some(command), None) => vec![("/command".to_owned(), command)],
+            (None, Some(commands)) => {
+                let each = commands.into_iter().enumerate();
+                each.map(|(number, text)| (format!("/commands/{number}"), text))
+                    .collect()
+            }
+            _ => {
+                return Err(Error::param(
+                    "/command",
+                    "expected either `command` or `commands`",
+                ));
+            }
+        };
+        let mut calls = Vec::new();
+        for (pointer, text) in &texts {
+            let read = pyautogui::read(text).map_err(|wrong| Error::param(pointer, wrong))?;
+            calls.extend(read);
+        }
+        let pointer = texts.first().map_or("/commands", |(pointer, _)| pointer);
+        if calls.is_empty() || calls.len() > MOST_CALLS {
+            let message = format!("expected 1 to {MOST_CALLS} calls, found {}", calls.len());
+            return Err(Error::param(pointer, message));
+        }
+        let times = calls.iter().map(|call| call.action.time());
+        let time = times.fold(Duration::ZERO, Duration::saturating_add);
+        if time.as_secs_f64() > self.config.max_seconds {
+            let most = self.config.max_seconds;
+            let message = format!("it would wait for {time:?} altogether; {most} s is the most");
+            return Err(Error::param(pointer, message));
+        }
+        Ok(calls)
+    }
+
     /// A number of seconds that a caller asked for.
     fn seconds(&self, pointer: &str, asked: f64) -> Result<Duration, Failure> {
         let most = self.config.max_seconds;
@@ -429,4 +527,11 @@ async fn on_screen(session: &Session, x: i32, y: i32) -> Result<Point, Failure> 
 
 fn named(pointer: &str, name: &str) -> Result<Key, Failure> {
     Key::named(name).map_err(|message| Failure::param(pointer, message))
+}
+
+/// The failure of one call of a program, with what was done before it.
+fn stopped(failure: Failure, call: &Call, done: Performed) -> Error {
+    let error = Error::from(failure);
+    let message = format!("{}: {}", call.text, error.message());
+    Error::new(error.code(), message).with_data(done)
 }

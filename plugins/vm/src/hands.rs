@@ -6,11 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::desktop::{Button, Desktop, Failure, Input};
 use crate::keys::Key;
 
+/// Hands have ten fingers.
+pub(crate) const MOST_KEYS: usize = 10;
 /// Places that a drag goes through. Programs begin to drag only after some movement.
 const DRAG_STEPS: u16 = 16;
 /// The shortest time between two places of a slow drag: a screen shows no more.
@@ -20,7 +22,7 @@ const DRAG_PACE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Hands {
     desktop: Arc<dyn Desktop>,
-    turn: Mutex<()>,
+    turn: Arc<Mutex<()>>,
 }
 
 /// A point on the screen, checked.
@@ -30,7 +32,7 @@ impl Hands {
     pub(crate) fn new(desktop: Arc<dyn Desktop>) -> Self {
         Self {
             desktop,
-            turn: Mutex::default(),
+            turn: Arc::default(),
         }
     }
 
@@ -78,6 +80,24 @@ impl Hands {
         Ok(())
     }
 
+    /// Goes somewhere, slowly if asked to.
+    pub(crate) async fn glide(&self, to: Point, duration: Duration) -> Result<(), Failure> {
+        let _turn = self.turn.lock().await;
+        if duration.is_zero() {
+            return self.desktop.act(&[Input::Move(to.0, to.1)]).await;
+        }
+        let from = self.desktop.pointer().await?;
+        self.travel(from, to, duration).await
+    }
+
+    pub(crate) async fn pointer(&self) -> Result<Point, Failure> {
+        self.desktop.pointer().await
+    }
+
+    pub(crate) async fn size(&self) -> Result<Point, Failure> {
+        self.desktop.size().await
+    }
+
     /// Drags from one place to another.
     pub(crate) async fn drag(
         &self,
@@ -86,7 +106,7 @@ impl Hands {
         button: Button,
         duration: Duration,
     ) -> Result<Point, Failure> {
-        let turn = self.turn.lock().await;
+        let turn = Arc::clone(&self.turn).lock_owned().await;
         let from = match from {
             Some(from) => from,
             None => self.desktop.pointer().await?,
@@ -148,18 +168,18 @@ impl Hands {
 }
 
 /// Something held down, let go of when dropped too: then in a task of its own, with the turn kept until it is done.
-struct Held<'a> {
-    desktop: &'a Arc<dyn Desktop>,
+struct Held {
+    desktop: Arc<dyn Desktop>,
     release: Option<Input>,
-    _turn: MutexGuard<'a, ()>,
+    turn: Option<OwnedMutexGuard<()>>,
 }
 
-impl<'a> Held<'a> {
-    fn new(desktop: &'a Arc<dyn Desktop>, turn: MutexGuard<'a, ()>, release: Input) -> Self {
+impl Held {
+    fn new(desktop: &Arc<dyn Desktop>, turn: OwnedMutexGuard<()>, release: Input) -> Self {
         Self {
-            desktop,
+            desktop: Arc::clone(desktop),
             release: Some(release),
-            _turn: turn,
+            turn: Some(turn),
         }
     }
 
@@ -171,11 +191,14 @@ impl<'a> Held<'a> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
         if let Some(release) = self.release.take() {
-            let desktop = Arc::clone(self.desktop);
-            tokio::spawn(async move { drop(desktop.act(&[release]).await) });
+            let (desktop, turn) = (Arc::clone(&self.desktop), self.turn.take());
+            tokio::spawn(async move {
+                drop(desktop.act(&[release]).await);
+                drop(turn);
+            });
         }
     }
 }

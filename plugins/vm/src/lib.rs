@@ -1,7 +1,8 @@
 //! The vm backend: a desktop per session.
 //!
 //! Reading order: `desktop` (what a desktop is to the tools, whoever provides it), `backend` (the tools), `hands`
-//! (actions made of inputs), `keys`, `setup`, `config`; then the providers: `display`, `qemu`.
+//! (actions made of inputs), `pyautogui` (programs of actions), `keys`, `pool`, `setup`, `recording`, `config`; then
+//! the providers: `display`, `qemu`.
 
 mod answer;
 mod backend;
@@ -10,7 +11,10 @@ mod desktop;
 mod display;
 mod hands;
 mod keys;
+mod pool;
+mod pyautogui;
 mod qemu;
+mod recording;
 mod session;
 mod setup;
 

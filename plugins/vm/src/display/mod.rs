@@ -1,25 +1,32 @@
 //! The provider `display`: an X display with a window manager, in a sandbox of its own.
 //!
 //! Reading order: this file (how a desktop starts), `room` (its sandbox and programs), `client` (its display), `grab`
-//! and `keyboard` (pictures and keys), `cookie`.
+//! and `keyboard` (pictures and keys), `accessibility`, `view` (for people), `cookie`.
 
+mod accessibility;
 mod client;
 mod cookie;
 mod grab;
 mod keyboard;
 mod room;
+mod view;
 
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sandbox_isolation::{Limits, Machine, Mode, Mount, Policy, Size};
+use serde_json::Value;
 
 use crate::config::Config;
-use crate::desktop::{Answer, Desktop, Failure, Input, Picture, Provider, Shape};
+use crate::desktop::{Answer, Desktop, Failure, Input, Picture, Provider, Shape, View};
+use accessibility::Accessibility;
 use client::Client;
 use cookie::Cookie;
-use room::{Fitting, Room};
+use room::{FOLDER, Fitting, Room, socket_inside};
+use view::{OpenView, Password};
 
 /// A desktop is there in a fraction of a second; on a machine that is busy with many, in some.
 const START_LIMIT: Duration = Duration::from_mins(1);
@@ -33,12 +40,18 @@ const DESKTOP_FILES: [&str; 4] = [
 /// Files that one program may hold open; browsers hold many.
 const OPEN_FILES: u32 = 4096;
 
+/// The socket of a desktop's VNC view.
+const VIEW: &str = "view";
+/// The socket of a desktop's bus.
+const BUS: &str = "bus";
+
 /// Makes X displays.
 #[derive(Debug)]
 pub(crate) struct Display {
     mode: Mode,
     network: bool,
     processes: u32,
+    accessibility: bool,
     /// What the machine can give; known after the warm-up.
     machine: Mutex<Option<Arc<Machine>>>,
 }
@@ -49,6 +62,7 @@ impl Display {
             mode: config.sandbox,
             network: config.network,
             processes: config.max_processes,
+            accessibility: config.accessibility,
             machine: Mutex::default(),
         }
     }
@@ -76,27 +90,57 @@ impl Display {
         machine.clone().ok_or_else(missing)
     }
 
+    /// Whether every program is there that such a desktop needs.
+    fn check(&self, shape: &Shape) -> Result<(), Failure> {
+        let mut needed = vec![("openbox", "openbox")];
+        if shape.view {
+            needed.push(("Xvnc", "tigervnc-standalone-server"));
+            needed.push(("vncpasswd", "tigervnc-tools"));
+        } else {
+            needed.push(("Xvfb", "xvfb"));
+        }
+        if self.accessibility {
+            needed.push(("dbus-daemon", "dbus-daemon"));
+        }
+        let missing = needed.iter().filter(|(program, _)| !on_path(program));
+        let missing: Vec<String> = missing
+            .map(|(program, package)| {
+                format!("the program {program} is not installed (apt-get install {package})")
+            })
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Unavailable(missing.join("; ")))
+    }
+
     async fn open(&self, shape: &Shape) -> Result<Box<dyn Desktop>, Failure> {
+        // A session may ask for a view where the backend's own desktops have none.
+        self.check(shape)?;
+        let machine = self.machine()?;
         let cookie = Cookie::new()?;
-        let (width, height) = shape.screen_size;
-        let screen = format!("{width}x{height}x24");
-        let server = [
-            "Xvfb",
-            "-screen",
-            "0",
-            &screen,
-            "-nolisten",
-            "tcp",
-            "-noreset",
-            "-dpi",
-            "96",
-        ];
-        let fitting = Fitting {
-            server: server.map(Into::into).into(),
-            cookie: &cookie,
-            files: &[("openbox.xml", include_bytes!("openbox.xml").to_vec())],
+        let password = if shape.view {
+            Some(Password::new().await?)
+        } else {
+            None
         };
-        let room = Room::open(&*self.machine()?, &self.policy(shape), fitting).await?;
+        let mut fitting = Fitting {
+            server: server(shape, machine.has_namespaces()),
+            cookie: &cookie,
+            files: vec![("openbox.xml", include_bytes!("openbox.xml").to_vec())],
+            variables: Vec::new(),
+        };
+        if let Some(password) = &password {
+            fitting.files.push(("password", password.file.clone()));
+        }
+        let bus = self
+            .accessibility
+            .then(|| Bus::new(machine.has_namespaces()))
+            .transpose()?;
+        if let Some(bus) = &bus {
+            bus.furnish(&mut fitting);
+        }
+        let room = Room::open(&machine, &self.policy(shape), fitting).await?;
         let socket = room.connect()?;
         let connected = tokio::task::spawn_blocking(move || {
             let client = Client::connect(socket, &cookie)?;
@@ -109,28 +153,99 @@ impl Display {
         let config = room.inside("openbox.xml");
         let manager = ["openbox", "--sm-disable", "--config-file", &config];
         room.launch(&manager.map(Into::into)).await?;
+        let accessibility = match bus {
+            Some(bus) => Some(bus.start(&room).await?),
+            None => None,
+        };
+        let view = match password {
+            Some(password) => {
+                let (socket, folder) = room.socket(VIEW)?;
+                Some(OpenView::open(socket, folder, password.text).await?)
+            }
+            None => None,
+        };
         let screen = Screen {
-            room,
             client: Arc::new(Mutex::new(client)),
+            accessibility,
+            view,
+            room,
         };
         screen.ask(|client| client.await_window_manager()).await?;
         Ok(Box::new(screen))
     }
 }
 
+/// The command line of the X server.
+fn server(shape: &Shape, private: bool) -> Vec<String> {
+    let (width, height) = shape.screen_size;
+    let screen = if shape.view {
+        let socket = socket_inside(private, VIEW);
+        // No port of its own: it would be open to the network. The size is what the worker asked for, whatever a
+        // viewer would like.
+        format!(
+            "Xvnc -geometry {width}x{height} -depth 24 -AcceptSetDesktopSize=0 -AlwaysShared \
+             -rfbport -1 -rfbunixpath {socket} -rfbunixmode 0600 -SecurityTypes VncAuth -PasswordFile {FOLDER}/password"
+        )
+    } else {
+        format!("Xvfb -screen 0 {width}x{height}x24")
+    };
+    let words = format!("{screen} -nolisten tcp -noreset -dpi 96");
+    words.split_ascii_whitespace().map(str::to_owned).collect()
+}
+
+/// The bus of a desktop, before it runs.
+struct Bus {
+    address: String,
+    private: bool,
+}
+
+impl Bus {
+    fn new(private: bool) -> Result<Self, Failure> {
+        let address = if private {
+            format!("unix:path={}", socket_inside(true, BUS))
+        } else {
+            // Programs have directories of their own, so that a relative path does not do; this leaves nothing behind.
+            let mut salt = [0; 8];
+            getrandom::fill(&mut salt).map_err(std::io::Error::other)?;
+            format!("unix:abstract=sandbox-vm-{:016x}", u64::from_ne_bytes(salt))
+        };
+        Ok(Self { address, private })
+    }
+
+    fn furnish(&self, fitting: &mut Fitting<'_>) {
+        let config = include_str!("bus.xml").replace("@ADDRESS@", &self.address);
+        fitting.files.push(("bus.xml", config.into_bytes()));
+        for name in ["DBUS_SESSION_BUS_ADDRESS", "AT_SPI_BUS_ADDRESS"] {
+            fitting.variables.push((name, self.address.clone()));
+        }
+        fitting
+            .variables
+            .push(("QT_LINUX_ACCESSIBILITY_ALWAYS_ON", "1".into()));
+    }
+
+    async fn start(&self, room: &Room) -> Result<Accessibility, Failure> {
+        let config = format!("--config-file={}", room.inside("bus.xml"));
+        let daemon = ["dbus-daemon", &config, "--fork", "--nopidfile"].map(str::to_owned);
+        // It forks when it can be connected to.
+        if room.run(&daemon, START_LIMIT).await? != 0 {
+            return Err(Failure::Refused("the desktop's bus did not start".into()));
+        }
+        let stream = if self.private {
+            let (path, _folder) = room.socket(BUS)?;
+            UnixStream::connect(path)?
+        } else {
+            let name = self.address.rsplit('=').next().unwrap_or_default();
+            let address = SocketAddr::from_abstract_name(name)?;
+            UnixStream::connect_addr(&address)?
+        };
+        Accessibility::connect(stream).await
+    }
+}
+
 impl Provider for Display {
     fn prepare<'a>(&'a self, shape: &'a Shape) -> Answer<'a, ()> {
         Box::pin(async move {
-            let needed = [("Xvfb", "xvfb"), ("openbox", "openbox")];
-            let missing = needed.iter().filter(|(program, _)| !on_path(program));
-            let missing: Vec<String> = missing
-                .map(|(program, package)| {
-                    format!("the program {program} is not installed (apt-get install {package})")
-                })
-                .collect();
-            if !missing.is_empty() {
-                return Err(Failure::Unavailable(missing.join("; ")));
-            }
+            self.check(shape)?;
             let probed = Machine::probe(&self.policy(shape)).await;
             let machine = probed.map_err(|missing| Failure::Unavailable(missing.to_string()))?;
             *self.machine.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(machine));
@@ -161,8 +276,10 @@ impl Provider for Display {
 /// A desktop on an X display.
 #[derive(Debug)]
 struct Screen {
-    room: Room,
     client: Arc<Mutex<Client>>,
+    accessibility: Option<Accessibility>,
+    view: Option<OpenView>,
+    room: Room,
 }
 
 impl Screen {
@@ -206,6 +323,19 @@ impl Desktop for Screen {
         Box::pin(self.ask(move |client| client.act(&inputs)))
     }
 
+    fn accessibility(&self) -> Answer<'_, Option<Value>> {
+        Box::pin(async {
+            match &self.accessibility {
+                Some(accessibility) => Ok(accessibility.tree().await),
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn view(&self) -> Option<View> {
+        self.view.as_ref().map(|open| open.view.clone())
+    }
+
     fn launch<'a>(&'a self, command: &'a [String]) -> Answer<'a, u32> {
         Box::pin(self.room.launch(command))
     }
@@ -233,7 +363,12 @@ impl Desktop for Screen {
     }
 
     fn close(&self) -> Answer<'_, ()> {
-        Box::pin(self.room.close())
+        Box::pin(async {
+            if let Some(view) = &self.view {
+                view.close().await;
+            }
+            self.room.close().await
+        })
     }
 }
 

@@ -56,8 +56,22 @@ pub(super) struct Fitting<'a> {
     /// Who may connect.
     pub(super) cookie: &'a Cookie,
     /// More files for the folder.
-    pub(super) files: &'a [(&'static str, Vec<u8>)],
+    pub(super) files: Vec<(&'static str, Vec<u8>)>,
+    /// Variables for every program.
+    pub(super) variables: Vec<(&'static str, String)>,
 }
+
+/// Where the first process and what it starts make a socket: short enough for one, seen from the home directory.
+pub(super) fn socket_inside(private: bool, name: &str) -> String {
+    if private {
+        format!("{X_SOCKETS}/{name}")
+    } else {
+        format!("../{SOCKETS}/{name}")
+    }
+}
+
+/// What stands in a server's arguments for the folder, whose name is not known before.
+pub(super) const FOLDER: &str = "@FOLDER@";
 
 /// What a program answered to being started.
 enum Started {
@@ -80,7 +94,7 @@ impl Room {
         make_for_the_user(&folder, &sockets)?;
         put(&folder, "authority", &fitting.cookie.authority_file())?;
         put(&folder, "supervise", include_bytes!("supervise.sh"))?;
-        for (name, contents) in fitting.files {
+        for (name, contents) in &fitting.files {
             put(&folder, name, contents)?;
         }
         let text = |path: &Path| path.to_string_lossy().into_owned();
@@ -108,6 +122,10 @@ impl Room {
         .map(Into::into)
         .collect();
         program.env = environment(&home, &inside, private);
+        let variables = fitting.variables.into_iter();
+        program
+            .env
+            .extend(variables.map(|(name, value)| (name.to_owned(), value)));
         let streams = Stdio3 {
             stdin: Stdio::piped(),
             stdout: Stdio::piped(),
@@ -151,10 +169,16 @@ impl Room {
         if !self.private {
             return UnixStream::connect(Path::new(X_SOCKETS).join(name));
         }
-        // The folder's path is longer than the 107 bytes that a socket's may have.
+        let (path, _folder) = self.socket(&name)?;
+        UnixStream::connect(path)
+    }
+
+    /// The path of a socket that a program made, and the open folder that it leads through: the folder's own path is
+    /// longer than the 107 bytes that a socket's may have.
+    pub(super) fn socket(&self, name: &str) -> io::Result<(PathBuf, fs::File)> {
         let sockets = fs::File::open(self.folder.join(SOCKETS))?;
-        let shorter = PathBuf::from(format!("/proc/self/fd/{}", sockets.as_raw_fd()));
-        UnixStream::connect(shorter.join(name))
+        let folder = PathBuf::from(format!("/proc/self/fd/{}", sockets.as_raw_fd()));
+        Ok((folder.join(name), sockets))
     }
 
     /// Where programs see a file of the folder.

@@ -3,8 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 mod input;
+mod lives;
+mod pool;
+mod programs;
 mod screen;
 mod seen;
+mod served;
 
 use std::time::{Duration, Instant};
 
@@ -59,4 +63,23 @@ fn processes_with(text: &str) -> Vec<i32> {
         })
         .filter_map(|name| name.parse().ok())
         .collect()
+}
+
+/// The X servers whose command line holds `text`: a size that no other test has.
+fn displays_with(text: &str) -> Vec<i32> {
+    let is_server = |pid: &i32| {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        matches!(name.trim(), "Xvfb" | "Xvnc")
+    };
+    processes_with(text).into_iter().filter(is_server).collect()
+}
+
+/// Kills processes at once; those that are gone already are as well.
+fn kill(pids: &[i32]) {
+    for pid in pids {
+        let kill = std::process::Command::new("kill")
+            .args(["-9", &pid.to_string()])
+            .output();
+        drop(kill.unwrap());
+    }
 }

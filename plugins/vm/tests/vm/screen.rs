@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::seen::Seen;
-use super::{backend, eventually, in_session, processes_with};
+use super::{backend, displays_with, eventually, in_session, kill, processes_with};
 
 #[test]
 fn a_picture_has_the_size_that_was_asked_for_and_shows_the_pointer() {
@@ -54,18 +54,12 @@ fn places_off_the_screen_are_refused() {
 fn a_display_that_is_killed_ends_its_own_session_only() {
     let kit = backend(json!({ "screen_size": [801, 601] }));
     let one = kit.session("one", json!({})).unwrap();
-    let victims = processes_with("801x601x24");
+    let victims = displays_with("801x601x24");
     let other = kit
         .session("other", json!({ "screen_size": [802, 602] }))
         .unwrap();
-    assert!(!victims.is_empty());
-    for victim in victims {
-        // With the first of them the others are gone too.
-        let kill = std::process::Command::new("kill")
-            .args(["-9", &victim.to_string()])
-            .output();
-        drop(kill.unwrap());
-    }
+    assert_eq!(victims.len(), 1);
+    kill(&victims);
     let click = json!({ "x": 1, "y": 1 });
     let died = eventually("the session notices", || {
         one.call("vm:click", click.clone()).err()
