@@ -8,6 +8,7 @@
 mod baseline;
 mod cli;
 mod client;
+mod devtools;
 mod load;
 mod measurements;
 mod memory;
