@@ -9,6 +9,7 @@ mod baseline;
 mod cli;
 mod client;
 mod collector;
+mod devtools;
 mod load;
 mod measurements;
 mod memory;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sandbox_plugin_api::host::{Answer, Events, Function, Request, Status};
-use sandbox_protocol::ErrorKind;
+use sandbox_protocol::{Code, ErrorKind};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
@@ -161,6 +161,7 @@ async fn run_tool(
         Status::Completed => {
             check_answer(tool, &answer)?;
             backend.behaved();
+            lost(session, &answer);
             Ok(answer)
         }
         Status::Panicked => Err(panicked(tool, session, &answer)),
@@ -168,6 +169,16 @@ async fn run_tool(
             ErrorKind::BackendFailed,
             format!("`{}` was cancelled by its backend", tool.name),
         )),
+    }
+}
+
+/// A backend that says 1003 says that the session is of no more use: creating it again makes another, and does not
+/// find this one.
+fn lost(session: Option<&Session>, answer: &Answer) {
+    if answer.code() == Code::SESSION.0
+        && let Some(session) = session.filter(|session| session.handle().is_some())
+    {
+        session.poison();
     }
 }
 

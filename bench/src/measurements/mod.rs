@@ -1,6 +1,7 @@
 //! Everything that is measured, in the order of the table. A new measurement is a module here and a
 //! line in [`MEASUREMENTS`].
 
+mod browser;
 mod code;
 mod http;
 mod isolation;
@@ -76,6 +77,11 @@ pub(crate) const MEASUREMENTS: &[Measurement] = &[
         name: "soak/1000-workers",
         about: "a thousand workers that call for a minute, and what they lose",
         run: |workshop| Box::pin(soak::measure(workshop)),
+    },
+    Measurement {
+        name: "browser",
+        about: "sessions, pages, pictures and memory of the browser against the same browser driven directly",
+        run: |workshop| Box::pin(browser::measure(workshop)),
     },
     Measurement {
         name: "isolation/initialize",

@@ -1,0 +1,217 @@
+//! The real command `sandbox serve` with this plugin: what a client sees when the browser dies, and what is left when the
+//! server is killed.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    life::{Program, eventually, kill},
+    site::Site,
+};
+
+/// The folder with `sandbox` and the plugin, built as these tests are.
+fn built() -> &'static PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let test = std::env::current_exe().unwrap();
+        let folder = test.ancestors().nth(2).unwrap().to_owned();
+        let profile = folder.file_name().unwrap().to_str().unwrap();
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo)
+            .args([
+                "build",
+                "--quiet",
+                "-p",
+                "sandbox",
+                "-p",
+                "browser",
+                "--profile",
+            ])
+            .arg(if profile == "debug" { "dev" } else { profile })
+            .arg("--target-dir")
+            .arg(folder.parent().unwrap())
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+            .status()
+            .unwrap();
+        assert!(status.success(), "the server does not build");
+        folder
+    })
+}
+
+/// A running server; killed when dropped.
+struct Server {
+    child: Child,
+    address: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    fn start(config: &Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.json");
+        let text = json!({
+            "server": { "port": 0, "plugin_dirs": [built()] },
+            "resources": { "browser": { "backend_class": "browser", "config": config } },
+        });
+        std::fs::write(&file, text.to_string()).unwrap();
+        let mut child = Command::new(built().join("sandbox"))
+            .args(["serve", "--log-format", "json", "--config"])
+            .arg(&file)
+            .env_remove("SANDBOX_INSTANCE")
+            .env_remove("SANDBOX_RUNTIME_DIR")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
+            .find(|entry| entry["message"] == "listening")
+            .and_then(|entry| {
+                entry["url"]
+                    .as_str()
+                    .map(|url| url.trim_start_matches("http://").to_owned())
+            })
+            .unwrap();
+        std::thread::spawn(move || lines.for_each(drop));
+        Self {
+            child,
+            address,
+            _folder: folder,
+        }
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let (address, body) = (&self.address, body.to_string());
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
+    }
+
+    fn create(&self, worker: &str) -> Value {
+        self.post(
+            "/api/v1/session/create",
+            &json!({ "worker_id": worker, "resource_type": "browser" }),
+        )
+    }
+
+    fn call(&self, worker: &str, tool: &str, params: Value) -> Value {
+        let action = format!("browser:{tool}");
+        self.post(
+            "/api/v1/execute",
+            &json!({ "worker_id": worker, "action": action, "params": params }),
+        )
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_killed_browser_is_one_error_and_a_killed_server_leaves_nothing() {
+    let (program, site) = (Program::new(), Site::start());
+    let mut server =
+        Server::start(&json!({ "executable": program.path, "allowed_hosts": ["127.0.0.1"] }));
+    assert_eq!(server.create("w")["code"], 0);
+    let landed = server.call("w", "goto", json!({ "url": site.url("/second") }));
+    assert_eq!(
+        (&landed["code"], &landed["data"]["title"]),
+        (&json!(0), &json!("Second")),
+        "{landed}"
+    );
+    let picture = server.call("w", "screenshot", json!({}));
+    assert!(
+        picture["data"]["image"]
+            .as_str()
+            .unwrap()
+            .starts_with("iVBOR"),
+        "{picture}"
+    );
+
+    let first = program.process().unwrap();
+    let answer = std::thread::scope(|scope| {
+        let params = json!({ "script": "fetch('/slow').then(answer => answer.text())" });
+        let call = scope.spawn(|| server.call("w", "evaluate", params));
+        eventually("the script runs", || {
+            site.lines().iter().any(|line| line.contains("/slow"))
+        });
+        kill(first);
+        call.join().unwrap()
+    });
+    assert_eq!(answer["code"], 1003, "{answer}");
+    assert_eq!(
+        answer["message"],
+        "the browser died, create the session again"
+    );
+    assert_eq!(server.create("w")["code"], 0);
+    let landed = server.call("w", "goto", json!({ "url": site.url("/second") }));
+    assert_eq!(landed["data"]["title"], "Second", "{landed}");
+
+    let second = program.process().unwrap();
+    let (family, profile) = (Program::family(second), Program::profile(second));
+    assert!(second != first && family.len() > 3 && profile.exists());
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
+    eventually("the browser is gone", || Program::family(second).is_empty());
+    eventually("its profile is gone", || !profile.exists());
+    site.open_gate();
+}
+
+#[test]
+fn many_workers_do_not_disturb_each_other() {
+    let site = Site::start();
+    let server =
+        Server::start(&json!({ "allowed_hosts": ["127.0.0.1"], "action_timeout": 20_000 }));
+    std::thread::scope(|scope| {
+        for worker in 0..12 {
+            let (server, site) = (&server, &site);
+            scope.spawn(move || {
+                let (worker, name) = (format!("w{worker}"), format!("Name {worker}"));
+                let call = |tool: &str, params: Value| {
+                    let answer = server.call(&worker, tool, params);
+                    assert_eq!(answer["code"], 0, "{tool}: {answer}");
+                    answer["data"].clone()
+                };
+                assert_eq!(server.create(&worker)["code"], 0);
+                call("goto", json!({ "url": site.url("/form") }));
+                let typed = call(
+                    "type",
+                    json!({ "selector": "[name=name]", "text": name, "submit": true }),
+                );
+                assert_eq!(typed["url"], site.url("/submit"));
+                let sent = call("get_text", json!({ "selector": "#sent" }));
+                let wanted = format!("name={}&", name.replace(' ', "+"));
+                assert!(
+                    sent["text"].as_str().unwrap().starts_with(&wanted),
+                    "{sent}"
+                );
+                let ended = server.post(
+                    "/api/v1/session/destroy",
+                    &json!({ "worker_id": worker, "resource_type": "browser" }),
+                );
+                assert_eq!(ended["code"], 0, "{ended}");
+            });
+        }
+    });
+}
