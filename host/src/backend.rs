@@ -222,7 +222,7 @@ impl Backend {
             ..Request::default()
         };
         let pending = self.handle.start(Function::Probe, &request, None, None);
-        let end = invoke(pending, limit, &self.called_off).await;
+        let end = invoke(pending, limit, self.called_off.cancelled()).await;
         let answer = match answered(end.unwrap_or_else(|(end, _)| end), &doing, limit) {
             Ok(answer) => answer,
             Err(failure) => return Some(Err(failure)),

@@ -3,6 +3,7 @@
 //! Who asks for it is asked for a key, for it names what went wrong in the server; `/ready` alone stays open.
 
 use futures_util::future::join_all;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
@@ -10,7 +11,7 @@ use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 use crate::{backend::Backend, plugin::Kind, sandbox::Sandbox};
 
 /// One backend.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct BackendHealth {
     name: String,
     kind: Kind,

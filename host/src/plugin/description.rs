@@ -14,7 +14,7 @@ use super::inspect::DeclaredBackend;
 use crate::schema::{Checker, SchemaError};
 
 /// Which of its resources a backend has per session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Everything is shared: no sessions.
