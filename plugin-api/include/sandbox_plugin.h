@@ -51,7 +51,7 @@ typedef struct SandboxOpaque SandboxOpaque;
 #define SANDBOX_ABI_MAJOR 1
 
 // The minor version of the ABI: counts additions, never refused.
-#define SANDBOX_ABI_MINOR 0
+#define SANDBOX_ABI_MINOR 1
 
 // A hash of the names, sizes, alignments and offsets of the frozen structs, on 64-bit platforms.
 //
@@ -286,6 +286,56 @@ typedef struct SandboxManifestHeader {
     // The plugin's SANDBOX_FINGERPRINT.
     uint64_t fingerprint;
 } SandboxManifestHeader;
+
+// A span of a plugin's, when it has ended.
+typedef struct SandboxSpanRecord {
+    // The size of this struct in bytes.
+    size_t size;
+    // When it began, in nanoseconds since 1970.
+    uint64_t start_ns;
+    // When it ended.
+    uint64_t end_ns;
+    // The span, as a W3C `traceparent`.
+    struct SandboxSlice traceparent;
+    // The id of the span that it is a part of: 16 hex digits.
+    struct SandboxSlice parent;
+    // What it is called.
+    struct SandboxSlice name;
+    // The part of the program that it is in, for example a module path.
+    struct SandboxSlice target;
+    // A JSON object with its fields, or empty.
+    struct SandboxSlice fields;
+} SandboxSpanRecord;
+
+// SandboxHost since minor 1.
+typedef struct SandboxHost1 {
+    // What every host has.
+    struct SandboxHost base;
+    // Takes a span that has ended. Any thread, any time.
+    void (*span)(const struct SandboxSpanRecord *record);
+} SandboxHost1;
+
+// SandboxPlugin since minor 1.
+typedef struct SandboxPlugin1 {
+    // What every plugin has.
+    struct SandboxPlugin base;
+    // Says how a backend is: an operation like `warmup`, for a backend that is warm. Null when no
+    // backend of the library can say; one that cannot answers with success and no data.
+    SandboxOpaque *(*probe)(SandboxOpaque *backend,
+                            const struct SandboxOperationRequest *request,
+                            struct SandboxCompletion completion);
+} SandboxPlugin1;
+
+// SandboxOperationRequest since minor 1.
+typedef struct SandboxOperationRequest1 {
+    // What every request has.
+    struct SandboxOperationRequest base;
+    // The W3C `traceparent` for what happens inside the operation, or empty. Its last digit is odd
+    // when spans are wanted.
+    struct SandboxSlice traceparent;
+    // The `tracestate` that goes with it, or empty.
+    struct SandboxSlice tracestate;
+} SandboxOperationRequest1;
 
 #if defined(_WIN32)
 #define SANDBOX_EXPORT __declspec(dllexport)
