@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    baseline, load,
+    baseline, load, mcp_baseline,
     measurements::{MEASUREMENTS, Measurement},
     report,
     row::Row,
@@ -52,6 +52,12 @@ enum Part {
     /// Serve the baseline of execute.
     #[command(hide = true)]
     Baseline { answer: String },
+    /// Serve the baseline of MCP.
+    #[command(hide = true)]
+    McpBaseline {
+        #[arg(long)]
+        events: bool,
+    },
     /// Send requests as planned.
     #[command(hide = true)]
     Load { plan: String },
@@ -62,6 +68,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     match arguments.part {
         Some(Part::Baseline { answer }) => baseline::run(answer).map(|()| ExitCode::SUCCESS),
+        Some(Part::McpBaseline { events }) => mcp_baseline::run(events).map(|()| ExitCode::SUCCESS),
         Some(Part::Load { plan }) => load::run(&plan).map(|()| ExitCode::SUCCESS),
         None if arguments.list => list(),
         None => {

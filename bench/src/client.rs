@@ -3,6 +3,7 @@
 
 use std::{io, net::SocketAddr};
 
+use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -18,11 +19,32 @@ pub(crate) struct Connection {
     incoming: Vec<u8>,
 }
 
+/// What a request asks for, body apart.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Target {
+    /// The path.
+    pub(crate) path: String,
+    /// Further headers, as they are sent: each ends its line.
+    pub(crate) headers: String,
+}
+
+impl Target {
+    /// The route that runs a tool.
+    pub(crate) fn execute() -> Self {
+        Self {
+            path: "/api/v1/execute".to_owned(),
+            headers: String::new(),
+        }
+    }
+}
+
 /// An answer.
 pub(crate) struct Answer<'a> {
     /// The status.
     pub(crate) status: u16,
-    /// The body.
+    /// The head.
+    pub(crate) head: &'a [u8],
+    /// The body; one that came in chunks still has their sizes in it.
     pub(crate) body: &'a [u8],
 }
 
@@ -60,6 +82,7 @@ impl Connection {
         };
         Ok(Answer {
             status: extent.status,
+            head: &self.incoming[..extent.head],
             body: &self.incoming[extent.head..extent.end],
         })
     }
@@ -76,6 +99,17 @@ pub(crate) fn request(address: SocketAddr, path: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// Writes a request with a body.
+pub(crate) fn request_to(address: SocketAddr, target: &Target, body: &str) -> Vec<u8> {
+    let Target { path, headers } = target;
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+         {headers}content-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
 /// How far the answer goes, once its head is complete.
 fn extent(bytes: &[u8]) -> io::Result<Option<Extent>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
@@ -84,6 +118,20 @@ fn extent(bytes: &[u8]) -> io::Result<Option<Extent>> {
         httparse::Status::Complete(head) => head,
         httparse::Status::Partial => return Ok(None),
     };
+    let status = response.code.unwrap_or(0);
+    if response
+        .headers
+        .iter()
+        .any(|header| header.name.eq_ignore_ascii_case("transfer-encoding"))
+    {
+        // One request at a time: nothing follows the last chunk.
+        let complete = bytes[head..].ends_with(b"0\r\n\r\n");
+        return Ok(complete.then_some(Extent {
+            status,
+            head,
+            end: bytes.len(),
+        }));
+    }
     let length = response
         .headers
         .iter()
@@ -91,7 +139,7 @@ fn extent(bytes: &[u8]) -> io::Result<Option<Extent>> {
         .and_then(|header| str::from_utf8(header.value).ok()?.parse::<usize>().ok())
         .ok_or_else(|| io::Error::other("an answer without content-length"))?;
     Ok(Some(Extent {
-        status: response.code.unwrap_or(0),
+        status,
         head,
         end: head + length,
     }))

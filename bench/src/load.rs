@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{process::Command, task::LocalSet};
 
 use crate::{
-    client::{Connection, request},
+    client::{Connection, Target, request_to},
     numbers::{count, microseconds, percentile},
 };
 
@@ -22,6 +22,8 @@ use crate::{
 pub(crate) struct Plan {
     /// Where to.
     pub(crate) address: SocketAddr,
+    /// What is asked for.
+    pub(crate) target: Target,
     /// Over how many connections.
     pub(crate) connections: usize,
     /// The bodies of the calls of tools: each connection sends one of them, taking turns.
@@ -138,7 +140,7 @@ async fn drive(
     start: Instant,
 ) -> anyhow::Result<Seen> {
     let body = &plan.bodies[turn % plan.bodies.len()];
-    let request = request(plan.address, "/api/v1/execute", body);
+    let request = request_to(plan.address, &plan.target, body);
     let measure = start + Duration::from_millis(plan.warm_up_ms);
     let end = measure + Duration::from_millis(plan.measure_ms);
     let mut pace = Pace::new(&plan, turn, start);
@@ -209,6 +211,7 @@ mod tests {
         let start = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
         let plan = Plan {
             address: ([127, 0, 0, 1], 1).into(),
+            target: Target::execute(),
             connections: 2,
             bodies: Vec::new(),
             warm_up_ms: 0,

@@ -11,6 +11,7 @@ mod client;
 mod collector;
 mod devtools;
 mod load;
+mod mcp_baseline;
 mod measurements;
 mod memory;
 mod numbers;

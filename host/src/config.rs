@@ -37,4 +37,4 @@ pub use observe::{Audit, AuditParams, Metrics, Observe, Traces};
 pub use publish::{json_schema, json_schema_with_plugins};
 pub use refused::rows as refused_keys;
 pub use settings::{Config, Origins, RateLimit, Resource, Security, Server};
-pub use written::{Idempotency, Limits, LogLevel};
+pub use written::{Idempotency, Limits, LogLevel, Mcp, Replies};

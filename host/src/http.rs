@@ -28,6 +28,7 @@ mod init;
 mod job;
 mod keys;
 mod kill;
+mod mcp;
 mod metrics;
 mod once;
 mod openapi;
@@ -49,6 +50,7 @@ use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 pub use accept::serve;
+pub(crate) use aside::at_once;
 
 /// What the front needs besides the sandbox.
 #[derive(Clone, Debug, Default)]

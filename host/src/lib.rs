@@ -1,7 +1,7 @@
 //! The command `sandbox`: a server that gives agents their tools.
 //!
 //! In reading order: [`cli`] starts everything, [`boot`] loads the plugins of a [`config`],
-//! [`http`] is the front, [`dispatch`] the one way of a call through [`catalog`], [`backend`] and
+//! [`http`] and [`mcp`] are the fronts, [`dispatch`] the one way of a call through [`catalog`], [`backend`] and
 //! [`sessions`] to a [`plugin`]; [`observe`] tells of it to whoever watches. [`instance`] cleans up after servers that were killed.
 
 pub mod backend;
@@ -17,6 +17,7 @@ pub mod http;
 pub mod instance;
 pub mod invoke;
 pub mod logging;
+pub mod mcp;
 pub mod observe;
 pub mod plugin;
 pub mod sandbox;

@@ -42,6 +42,8 @@ pub fn start(level: LevelFilter, format: Format, feed: &Arc<Feed>) {
     let libraries = level.min(LevelFilter::INFO);
     let filter = Targets::new()
         .with_default(libraries)
+        // At info, this one tells of every request, and at warn of every client's mistake.
+        .with_target("rmcp", level.min(LevelFilter::ERROR))
         .with_target("sandbox", level)
         .with_target("plugin", level);
     let layer = fmt::layer().with_writer(sink::Lines);

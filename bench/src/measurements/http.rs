@@ -6,7 +6,7 @@ use serde_json::json;
 use super::rounds::Rounds;
 use crate::{
     baseline::Baseline,
-    client::{Connection, request},
+    client::{Connection, Target, request},
     load::Plan,
     row::{Goal, Row},
     server::Server,
@@ -24,6 +24,7 @@ pub(crate) async fn execute(workshop: &Workshop, connections: usize) -> anyhow::
     let baseline = Baseline::start(&answer).await?;
     let plan = Plan {
         address: server.address,
+        target: Target::execute(),
         connections,
         bodies: vec![body],
         warm_up_ms: 150,

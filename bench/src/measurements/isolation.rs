@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::rounds::Rounds;
 use crate::{
-    client::{Connection, request},
+    client::{Connection, Target, request},
     load::{Load, Plan},
     row::{Goal, Row},
     server::Server,
@@ -70,6 +70,7 @@ fn others(address: SocketAddr) -> Plan {
     let hop = json!({"worker_id": "other", "action": "echo:text", "params": {"text": "hello"}});
     Plan {
         address,
+        target: Target::execute(),
         connections: 8,
         bodies: vec![inline.to_string(), hop.to_string()],
         warm_up_ms: 200,

@@ -5,6 +5,7 @@ mod browser;
 mod code;
 mod http;
 mod isolation;
+mod mcp;
 mod observe;
 mod qemu;
 mod rounds;
@@ -64,6 +65,31 @@ pub(crate) const MEASUREMENTS: &[Measurement] = &[
         run: |workshop| Box::pin(vtable::measure(workshop)),
     },
     Measurement {
+        name: "mcp/new/json",
+        about: "an echo tool over MCP 2026-07-28 against a bare server of its SDK, answered as JSON",
+        run: |workshop| Box::pin(mcp::echo(workshop, way("mcp/new/json", true, false))),
+    },
+    Measurement {
+        name: "mcp/new/events",
+        about: "the same, answered as a stream of events",
+        run: |workshop| Box::pin(mcp::echo(workshop, way("mcp/new/events", true, true))),
+    },
+    Measurement {
+        name: "mcp/old/json",
+        about: "the same over MCP 2025-11-25, answered as JSON",
+        run: |workshop| Box::pin(mcp::echo(workshop, way("mcp/old/json", false, false))),
+    },
+    Measurement {
+        name: "mcp/old/events",
+        about: "the same, answered as a stream of events",
+        run: |workshop| Box::pin(mcp::echo(workshop, way("mcp/old/events", false, true))),
+    },
+    Measurement {
+        name: "mcp/vanished",
+        about: "the memory that ten thousand MCP clients leave that are never heard of again",
+        run: |workshop| Box::pin(mcp::vanished(workshop)),
+    },
+    Measurement {
         name: "start",
         about: "the default configuration from nothing to ready, and its memory then",
         run: |workshop| Box::pin(start::measure(workshop)),
@@ -109,3 +135,7 @@ pub(crate) const MEASUREMENTS: &[Measurement] = &[
         run: |workshop| Box::pin(vm::measure(workshop)),
     },
 ];
+
+const fn way(name: &'static str, new: bool, events: bool) -> mcp::Way {
+    mcp::Way { name, new, events }
+}

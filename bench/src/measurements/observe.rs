@@ -7,6 +7,7 @@ use super::{
     rounds::Rounds,
 };
 use crate::{
+    client::Target,
     collector::Collector,
     load::Plan,
     row::{Goal, Row},
@@ -29,6 +30,7 @@ pub(crate) async fn measure(workshop: &Workshop) -> anyhow::Result<Vec<Row>> {
     let unwatched = Server::observed(workshop, &["echo"], &unwatched).await?;
     let plan = |server: &Server| Plan {
         address: server.address,
+        target: Target::execute(),
         connections: CONNECTIONS,
         bodies: vec![echo()],
         warm_up_ms: 150,

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    client::{Connection, request},
+    client::{Connection, Target, request},
     load::{Load, Plan},
     memory,
     numbers::count,
@@ -129,6 +129,7 @@ fn echo(server: &Server, length: Duration) -> Plan {
     let body = json!({"worker_id": "other", "action": "echo:echo", "params": {"value": "hello"}});
     Plan {
         address: server.address,
+        target: Target::execute(),
         connections: 4,
         bodies: vec![body.to_string()],
         warm_up_ms: 200,

@@ -15,6 +15,7 @@ mod sessions;
 mod status;
 mod tools;
 
+pub(super) use connect::KeyArgs;
 pub(super) use output::{print, print_json, table, talk};
 
 use clap::Subcommand;

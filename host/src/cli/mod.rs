@@ -7,6 +7,7 @@ mod check;
 mod client;
 mod completions;
 mod config;
+mod mcp;
 mod plugin;
 mod serve;
 
@@ -46,6 +47,8 @@ enum Command {
     /// Look at configurations
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Offer the tools to one MCP client, on standard input and output
+    Mcp(mcp::McpArgs),
     #[command(flatten)]
     Client(client::Command),
     /// Write the completions for a shell to stdout
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Plugin(command) => plugin::run(command),
         Command::Config(command) => config::run(&command),
+        Command::Mcp(args) => mcp::run(&args),
         Command::Client(command) => block_on(client::run(command)),
         Command::Completions(args) => {
             completions::run(&args, &mut Arguments::command());

@@ -81,22 +81,53 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         say(&[*exposed]);
         return Ok(ExitCode::FAILURE);
     }
-    let instance = Instance::enter().context("preparing the server's own directory")?;
-    let feed = Arc::new(Feed::default());
-    logging::start(
+    let log = (
         args.log_level
             .unwrap_or_else(|| level(loaded.config.server.log_level)),
         args.log_format,
-        &feed,
     );
+    run_loaded(loaded, &environment, log, args.verbose, |prepared| {
+        serve(prepared, started)
+    })
+}
+
+/// What a server is made of.
+pub(super) struct Prepared {
+    pub(super) loaded: Loaded,
+    ready: Vec<boot::Ready>,
+    feed: Arc<Feed>,
+    plugins_tell: Arc<OnceLock<Arc<Observers>>>,
+}
+
+impl Prepared {
+    /// The server. Needs a tokio runtime around it.
+    pub(super) fn assemble(self) -> anyhow::Result<Arc<Sandbox>> {
+        let sandbox = boot::assemble(self.loaded, self.ready, self.feed);
+        let sandbox = Arc::new(sandbox.map_err(anyhow::Error::msg)?);
+        let _ = self.plugins_tell.set(Arc::clone(&sandbox.observers));
+        Ok(sandbox)
+    }
+}
+
+/// Loads the plugins and does `work` with them, as a process that cleans up behind itself.
+pub(super) fn run_loaded<W: Future<Output = anyhow::Result<ExitCode>>>(
+    loaded: Loaded,
+    environment: &Environment,
+    (level, format): (LevelFilter, Format),
+    verbose: bool,
+    work: impl FnOnce(Prepared) -> W,
+) -> anyhow::Result<ExitCode> {
+    let instance = Instance::enter().context("preparing the server's own directory")?;
+    let feed = Arc::new(Feed::default());
+    logging::start(level, format, &feed);
     let threads = u32::try_from(loaded.config.server.plugin_threads).unwrap_or(u32::MAX);
     let plugin_log = PluginLog::default();
     let plugins_tell = Arc::clone(&plugin_log.observers);
     let booted = boot::load(
         &loaded,
-        &environment,
+        environment,
         table(Box::new(plugin_log), threads),
-        args.verbose,
+        verbose,
     );
     say(&booted.diagnostics);
     if booted
@@ -111,7 +142,12 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         .enable_all()
         .thread_name("sandbox")
         .build()?;
-    let result = runtime.block_on(serve(loaded, booted.ready, (feed, plugins_tell), started));
+    let result = runtime.block_on(work(Prepared {
+        loaded,
+        ready: booted.ready,
+        feed,
+        plugins_tell,
+    }));
     // Plugins may have left threads of their own behind in calls that never ended.
     runtime.shutdown_timeout(Duration::from_millis(100));
     instance.leave();
@@ -119,22 +155,16 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     result
 }
 
-async fn serve(
-    loaded: Loaded,
-    ready: Vec<boot::Ready>,
-    (feed, plugins_tell): (Arc<Feed>, Arc<OnceLock<Arc<Observers>>>),
-    started: Instant,
-) -> anyhow::Result<ExitCode> {
-    let listener = listen(&loaded).await?;
+async fn serve(prepared: Prepared, started: Instant) -> anyhow::Result<ExitCode> {
+    let loaded = &prepared.loaded;
+    let listener = listen(loaded).await?;
     let address = listener.local_addr()?;
     let (title, grace) = (
         loaded.config.server.title.clone(),
         loaded.config.server.grace_period,
     );
     let directory = loaded.document.directory().to_owned();
-    let sandbox = boot::assemble(loaded, ready, feed).map_err(anyhow::Error::msg)?;
-    let sandbox = Arc::new(sandbox);
-    let _ = plugins_tell.set(Arc::clone(&sandbox.observers));
+    let sandbox = prepared.assemble()?;
     let closing = CancellationToken::new();
     let options = http::Options {
         config_directory: Some(directory),
@@ -185,7 +215,7 @@ fn reopen_on_hangup(sandbox: Arc<Sandbox>) -> anyhow::Result<()> {
 }
 
 /// Stops in order; a second signal takes the time away that calls would have had.
-async fn stop(sandbox: &Sandbox, grace: Duration, interrupts: &mut Interrupts) {
+pub(super) async fn stop(sandbox: &Sandbox, grace: Duration, interrupts: &mut Interrupts) {
     let ended = tokio::select! {
         ended = sandbox.stop(grace) => ended,
         () = interrupts.next() => {
@@ -227,20 +257,20 @@ const fn level(level: LogLevel) -> LevelFilter {
 }
 
 /// SIGINT and SIGTERM.
-struct Interrupts {
+pub(super) struct Interrupts {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 impl Interrupts {
-    fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

@@ -47,6 +47,7 @@ pub(super) fn settle(file: written::File, document: &Document) -> (Config, Vec<D
         warmup,
         security,
         observe,
+        mcp: file.mcp,
     };
     (config, rules.diagnostics)
 }

@@ -11,7 +11,7 @@ use super::{
     keys::ApiKey,
     observe::Observe,
     seconds,
-    written::{Idempotency, Limits, LogLevel},
+    written::{Idempotency, Limits, LogLevel, Mcp},
 };
 
 /// Everything the server needs to know.
@@ -29,6 +29,8 @@ pub struct Config {
     pub security: Security,
     /// What the server lets be seen.
     pub observe: Observe,
+    /// How the tools are offered to clients of the Model Context Protocol.
+    pub mcp: Mcp,
 }
 
 impl Config {

@@ -31,6 +31,8 @@ pub(super) struct File {
     pub(super) security: Security,
     /// What the server lets be seen: metrics, traces, the audit log.
     pub(super) observe: Observe,
+    /// How the tools are offered to clients of the Model Context Protocol, at `/mcp` and by `sandbox mcp`.
+    pub(super) mcp: Mcp,
 }
 
 /// How the server listens, what it is called, and its limits.
@@ -264,6 +266,74 @@ impl Default for Limits {
             probe_timeout: Duration::from_secs(5),
         }
     }
+}
+
+/// How the tools are offered to clients of the Model Context Protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mcp {
+    /// Whether the server answers at `/mcp`.
+    pub enabled: bool,
+    /// The tools that clients see, under either of their names (`bash:run`, `bash_run`), `*` standing for
+    /// any text: `["bash_*", "rag:search"]`. All that are not hidden when empty.
+    pub tools: Vec<String>,
+    /// Whether lists show two tools, `search_tools` and `call_tool`, instead of all: for models with
+    /// little room. A client can ask for it itself with `/mcp?compact=true`.
+    pub compact: bool,
+    /// How a request is answered that needs no more than one message: as JSON, or as a stream of one event.
+    pub replies: Replies,
+    /// Whether the first call that a client makes in a session of its own opens it, or `session_create` alone.
+    pub open_sessions: bool,
+    /// The longest text in a result; what is longer is kept for a while and linked.
+    #[schemars(range(min = 1024, max = 1_073_741_824_u64))]
+    pub max_text_bytes: usize,
+    /// The largest picture in a result; a larger one is scaled down, and the result says by how much.
+    #[schemars(range(min = 16384, max = 1_073_741_824_u64))]
+    pub max_image_bytes: usize,
+    /// How long a call may take, in seconds, before the client gets a handle to wait with instead of the
+    /// result. Clients often give up after 60 seconds.
+    #[serde(with = "seconds")]
+    #[schemars(with = "Seconds")]
+    pub detach_after: Duration,
+    /// How many calls may run on after their client got a handle; further ones are waited for.
+    #[schemars(range(max = 1_000_000))]
+    pub max_detached: usize,
+    /// How long a result is kept for a client that comes for it later, in seconds.
+    #[serde(with = "seconds")]
+    #[schemars(with = "Seconds")]
+    pub keep_results: Duration,
+    /// How many bytes of results are kept; the oldest make room.
+    #[schemars(range(max = 1_099_511_627_776_u64))]
+    pub max_kept_bytes: usize,
+}
+
+impl Default for Mcp {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            tools: Vec::new(),
+            compact: false,
+            replies: Replies::Json,
+            open_sessions: true,
+            max_text_bytes: 128 * 1024,
+            max_image_bytes: 1024 * 1024,
+            detach_after: Duration::from_secs(50),
+            max_detached: 1000,
+            keep_results: Duration::from_mins(10),
+            max_kept_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// The forms of an answer of one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Replies {
+    /// `application/json`, unless the call tells of its progress.
+    Json,
+    /// `text/event-stream`, always.
+    EventStream,
 }
 
 /// A backend to load.

@@ -19,7 +19,7 @@ pub(super) async fn aside<T>(bytes: usize, mut work: Pin<&mut impl Future<Output
 }
 
 /// The same for work that does not wait.
-pub(super) fn at_once<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+pub(crate) fn at_once<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
     if bytes < LARGE || !has_several_threads() {
         return work();
     }

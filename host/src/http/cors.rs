@@ -16,7 +16,8 @@ use crate::{config::Origins, failure::Failure};
 
 /// The headers that clients of this server send.
 const HEADERS: HeaderValue = HeaderValue::from_static(
-    "authorization, content-type, traceparent, tracestate, x-api-key, x-worker-id",
+    "authorization, content-type, last-event-id, mcp-method, mcp-name, mcp-protocol-version, \
+     mcp-session-id, traceparent, tracestate, x-api-key, x-worker-id",
 );
 
 /// Refuses a request that may change something and comes from a page of another origin.
@@ -48,7 +49,7 @@ pub(super) fn preflight(head: &Parts) -> Option<Response> {
         let headers = response.headers_mut();
         headers.insert(
             ACCESS_CONTROL_ALLOW_METHODS,
-            HeaderValue::from_static("GET, POST"),
+            HeaderValue::from_static("GET, POST, DELETE"),
         );
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
@@ -68,7 +69,7 @@ pub(super) fn decorate(origins: &Origins, origin: Option<&HeaderValue>, headers:
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
     headers.insert(
         ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("retry-after, www-authenticate"),
+        HeaderValue::from_static("mcp-session-id, retry-after, www-authenticate"),
     );
     if varies {
         headers.append(VARY, HeaderValue::from_static("origin"));

@@ -30,7 +30,7 @@ use super::{
     openapi, routes,
     tools::Lists,
 };
-use crate::{failure::internal, sandbox::Sandbox};
+use crate::{failure::internal, mcp, sandbox::Sandbox};
 
 /// What the routes serve.
 pub(super) struct Served {
@@ -41,6 +41,7 @@ pub(super) struct Served {
     pub(super) streams: Streams,
     pub(super) up_since: Timestamp,
     pub(super) once: Arc<Store>,
+    pub(super) mcp: Option<mcp::Front>,
 }
 
 /// Guard and routes.
@@ -58,6 +59,10 @@ impl Front {
     ) -> Arc<Self> {
         let guard = Guard::new(listening, &sandbox.config);
         let limits = sandbox.config.server.idempotency.clone();
+        let mcp = sandbox.config.mcp.enabled.then(|| {
+            // Streams stay open for as long as their clients want; they must not keep the server.
+            mcp::Front::new(Arc::clone(&sandbox), options.closing.clone())
+        });
         let served = Arc::new(Served {
             once: Store::new(limits, Arc::clone(&sandbox.observers)),
             sandbox,
@@ -66,6 +71,7 @@ impl Front {
             documents: openapi::Documents::default(),
             streams: Streams::default(),
             up_since: Timestamp::now(),
+            mcp,
         });
         Arc::new(Self {
             guard,
@@ -95,7 +101,15 @@ impl Front {
         match self.guard.admit(&head, link.peer.ip()) {
             Err(failure) => {
                 discard(body, &head.headers);
-                refused(&failure, &head.headers, Instant::now())
+                let mut answer = refused(&failure, &head.headers, Instant::now());
+                let status = answer.status();
+                mcp::challenge(
+                    &self.served.sandbox.config,
+                    &head,
+                    status,
+                    answer.headers_mut(),
+                );
+                answer
             }
             Ok(Admitted::Preflight(answer)) => answer,
             Ok(Admitted::Caller(caller)) => {

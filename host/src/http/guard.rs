@@ -17,6 +17,7 @@ use super::{
 use crate::{
     config::{Config, Origins},
     failure::Failure,
+    mcp::WELL_KNOWN,
     sandbox::Caller,
 };
 
@@ -94,10 +95,14 @@ impl Guard {
 }
 
 /// What watches over servers shows no key: whether this one lives and takes calls. Nor does a browser that
-/// opens a page: it asks for the key itself.
+/// opens a page: it asks for the key itself. Nor does who asks how to show one.
 fn is_open(head: &Parts) -> bool {
     let reads = [Method::GET, Method::HEAD].contains(&head.method);
     let path = head.uri.path();
     let asks_little = path == routes::READY && !health::is_wanted(head.uri.query());
-    reads && (path == routes::HEALTH || asks_little || pages::is_page(path))
+    let open = path == routes::HEALTH
+        || asks_little
+        || pages::is_page(path)
+        || path.starts_with(WELL_KNOWN);
+    reads && open
 }

@@ -5,16 +5,16 @@ use std::{sync::Arc, time::Instant};
 use axum::{
     Router,
     response::Response,
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use http::{HeaderMap, Method, Uri};
 use sandbox_protocol::{ErrorKind, Operation, routes as path};
 
 use super::{
     asked::refused, batch, call, events, execute, from_config, front::Served, init, job::operation,
-    kill, metrics, openapi, pages, server, sessions, shutdown, tools, warmup, workers,
+    kill, mcp, metrics, openapi, pages, server, sessions, shutdown, tools, warmup, workers,
 };
-use crate::failure::Failure;
+use crate::{failure::Failure, mcp::WELL_KNOWN};
 
 /// All routes.
 pub(super) fn router() -> Router<Arc<Served>> {
@@ -77,6 +77,13 @@ pub(super) fn router() -> Router<Arc<Served>> {
         .route(path::METRICS, get(metrics::metrics))
         .route(path::HEALTH, get(server::health))
         .route(path::READY, get(server::ready))
+        .route(crate::mcp::PATH, any(mcp::all))
+        .route("/mcp/{backend}", any(mcp::one))
+        .route(WELL_KNOWN, get(mcp::metadata))
+        .route(
+            "/.well-known/oauth-protected-resource/{*path}",
+            get(mcp::metadata),
+        )
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
 }

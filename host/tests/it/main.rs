@@ -10,6 +10,7 @@ mod engine;
 mod fixtures;
 mod http;
 mod loading;
+mod mcp;
 mod observe;
 mod serve;
 mod server;

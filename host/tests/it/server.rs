@@ -31,6 +31,11 @@ impl Server {
         Self::start_with(json!({}), resources)
     }
 
+    /// Starts a server on this port.
+    pub(crate) fn start_at(port: u16, resources: &Value) -> Self {
+        Self::start_with(json!({ "port": port }), resources)
+    }
+
     /// Starts a server with these `server` settings too.
     pub(crate) fn start_with(server: Value, resources: &Value) -> Self {
         Self::start_of(json!({ "server": server, "resources": resources }))
@@ -40,7 +45,9 @@ impl Server {
     pub(crate) fn start_of(mut config: Value) -> Self {
         let server = &mut config["server"];
         server["plugin_dirs"] = json!([fixtures::folder()]);
-        server["port"] = json!(0);
+        if server["port"].is_null() {
+            server["port"] = json!(0);
+        }
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("config.json");
         std::fs::write(&file, config.to_string()).unwrap();

@@ -17,6 +17,14 @@ pub(super) struct ServerArgs {
     #[arg(long, global = true, value_name = "URL", env = "SANDBOX_URL", default_value = DEFAULT_URL)]
     url: String,
 
+    #[command(flatten)]
+    key: KeyArgs,
+}
+
+/// With which key to talk to it.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct KeyArgs {
     /// A file with the API key; without it, the key is taken from `SANDBOX_API_KEY`
     #[arg(long, global = true, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
@@ -47,13 +55,20 @@ impl ServerArgs {
 
     fn builder(&self) -> Result<ClientBuilder, Failure> {
         let builder = Client::builder().url(&self.url);
-        Ok(match self.key()? {
+        Ok(match self.key.read()? {
             Some(key) => builder.api_key(key),
             None => builder,
         })
     }
+}
 
-    fn key(&self) -> Result<Option<String>, Failure> {
+impl KeyArgs {
+    /// The key, if there is one, for commands that do not fail as clients do.
+    pub(crate) fn for_others(&self) -> anyhow::Result<Option<String>> {
+        self.read().map_err(|failure| anyhow::anyhow!("{failure}"))
+    }
+
+    fn read(&self) -> Result<Option<String>, Failure> {
         let Some(file) = &self.api_key_file else {
             return Ok(self.api_key.clone().filter(|key| !key.is_empty()));
         };

@@ -1,0 +1,71 @@
+//! `sandbox mcp`: the tools for one client of the Model Context Protocol, on standard input and output.
+
+use std::{process::ExitCode, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
+
+use super::{
+    ConfigFile, block_on, client, read, say,
+    serve::{Interrupts, Prepared, run_loaded, stop},
+};
+use crate::{config::Environment, logging::Format, mcp};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sandbox mcp --config config.json                         a server of its own for this client
+  sandbox mcp --server http://127.0.0.1:18890              the tools of a server that runs
+  sandbox mcp --server http://127.0.0.1:18890/mcp/bash     one backend's alone
+
+An MCP client starts this command itself: give it the command line in its configuration.")]
+pub(super) struct McpArgs {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Be a bridge to this running server instead
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    server: Option<String>,
+    #[command(flatten)]
+    key: client::KeyArgs,
+    /// Log this much, to standard error
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    log_level: LevelFilter,
+}
+
+pub(super) fn run(args: &McpArgs) -> anyhow::Result<ExitCode> {
+    if let Some(url) = &args.server {
+        let key = args.key.for_others()?;
+        block_on(mcp::bridge(url, key.as_deref()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let environment = Environment::process();
+    let loaded = match read(&args.file.config, &environment) {
+        Ok(loaded) => loaded,
+        Err(diagnostics) => {
+            say(&diagnostics);
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    say(&loaded.notes);
+    let log = (args.log_level, Format::Text);
+    run_loaded(loaded, &environment, log, false, serve)
+}
+
+async fn serve(prepared: Prepared) -> anyhow::Result<ExitCode> {
+    let grace = prepared.loaded.config.server.grace_period;
+    let sandbox = prepared.assemble()?;
+    let warming = Arc::clone(&sandbox);
+    tokio::spawn(async move {
+        warming.warm_up().await;
+        warming.open();
+    });
+    let mut interrupts = Interrupts::listen()?;
+    let closing = CancellationToken::new();
+    let served = tokio::select! {
+        served = mcp::serve_stdio(Arc::clone(&sandbox), closing.clone()) => served,
+        () = interrupts.next() => Ok(()),
+    };
+    stop(&sandbox, grace, &mut interrupts).await;
+    sandbox.observers.close().await;
+    served.map(|()| ExitCode::SUCCESS)
+}
