@@ -55,9 +55,10 @@ pub(super) async fn ready(State(served): State<Arc<Served>>, uri: Uri) -> Respon
         not_loaded: configured
             .filter(|name| sandbox.catalog.backend(name).is_err())
             .collect(),
-        backends: match health::is_wanted(uri.query()) {
-            true => Some(health::backends(sandbox).await),
-            false => None,
+        backends: if health::is_wanted(uri.query()) {
+            Some(health::backends(sandbox).await)
+        } else {
+            None
         },
     };
     let status = match status {

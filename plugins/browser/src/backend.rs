@@ -270,7 +270,7 @@ impl Browser {
         .await
     }
 
-    /// Press a key or several at once in what has the focus: Enter, Escape, ArrowDown, Control+A, Shift+Tab.
+    /// Press a key or several at once in what has the focus: Enter, Escape, `ArrowDown`, `Control+A`, `Shift+Tab`.
     #[tool(title = "Press a key", example = r#"{"key": "Escape"}"#)]
     async fn press(
         &self,

@@ -164,7 +164,7 @@ async fn cutting(to: std::net::SocketAddr, cut: usize) -> String {
         let mut answers = 0;
         while let Ok((mut near, _)) = listener.accept().await {
             let mut far = TcpStream::connect(to).await.unwrap();
-            let (mut asked, mut answer) = ([0; 65536], [0; 65536]);
+            let (mut asked, mut answer) = (vec![0; 65536], vec![0; 65536]);
             loop {
                 tokio::select! {
                     read = near.read(&mut asked) => match read {

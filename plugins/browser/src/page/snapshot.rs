@@ -444,13 +444,11 @@ impl Node {
                 value.as_str() == Some(text) || (text == "true" && *value == Value::Bool(true))
             };
             match property.name.as_str() {
-                "checked" | "pressed" if is("true") => {
-                    line.push_str(&format!(" [{}]", property.name));
-                }
                 "checked" | "pressed" if is("mixed") => {
                     line.push_str(&format!(" [{}=mixed]", property.name));
                 }
-                "disabled" | "selected" | "required" | "readonly" | "focused" | "modal"
+                "checked" | "pressed" | "disabled" | "selected" | "required" | "readonly"
+                | "focused" | "modal"
                     if is("true") =>
                 {
                     line.push_str(&format!(" [{}]", property.name));

@@ -247,7 +247,7 @@ fn a_worn_browser_is_replaced_and_ends_with_its_last_session() {
     let new = Visit::of(&kit, json!({}));
     new.open("/second");
     assert_eq!(old.eval("document.title"), "Second");
-    assert_eq!(Program::family(first).is_empty(), false);
+    assert!(!Program::family(first).is_empty());
     old.close();
     eventually("the worn browser ends", || {
         Program::family(first).is_empty()

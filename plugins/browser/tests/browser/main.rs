@@ -1,5 +1,9 @@
 //! The backend through its real vtable, with a real Chromium, on pages that the tests serve on loopback.
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "parameters are written where they are passed"
+)]
 
 mod acting;
 mod life;

@@ -1,5 +1,6 @@
 //! The pages that the tests open, served on loopback, and what was asked of them.
 
+use std::fmt::Write as _;
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Read, Write},
@@ -66,7 +67,7 @@ impl Site {
 
     fn wait_for_gate(&self) {
         let open = self.gate.0.lock().unwrap();
-        let patience = Duration::from_secs(60);
+        let patience = Duration::from_mins(1);
         drop(
             self.gate
                 .1
@@ -136,7 +137,7 @@ impl Site {
                     ("Content-Type", "application/octet-stream"),
                     ("Content-Disposition", "attachment"),
                 ];
-                whole("200 OK", &headers, &[0xff; 4 << 20])
+                whole("200 OK", &headers, &vec![0xff; 4 << 20])
             }
             "/five" => {
                 let row = "<p>Fünf Megabyte Text, Zeile für Zeile.</p>\n";
@@ -209,7 +210,7 @@ fn page(path: &str) -> Option<&'static str> {
 fn whole(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
-        answer.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(answer, "{name}: {value}\r\n");
     }
     answer.push_str("\r\n");
     let mut answer = answer.into_bytes();

@@ -31,7 +31,7 @@ pub(crate) struct Peer {
 /// What the peer has.
 #[derive(Default)]
 pub(crate) struct Collections {
-    collections: HashMap<String, Collection>,
+    by_name: HashMap<String, Collection>,
     /// The key that it asks for.
     pub(crate) key: Option<String>,
     /// How many more requests it answers; then it breaks down.
@@ -149,7 +149,7 @@ impl Collections {
     ) -> Result<Value, Refusal> {
         if (method, rest) == (&Method::PUT, "") {
             only(body, &["vectors", "sparse_vectors"])?;
-            if self.collections.contains_key(name) {
+            if self.by_name.contains_key(name) {
                 let message = format!("Wrong input: Collection `{name}` already exists!");
                 return Err((StatusCode::CONFLICT, message));
             }
@@ -158,10 +158,10 @@ impl Collections {
                 config,
                 ..Collection::default()
             };
-            self.collections.insert(name.to_owned(), collection);
+            self.by_name.insert(name.to_owned(), collection);
             return Ok(json!(true));
         }
-        let collection = self.collections.get_mut(name).ok_or_else(|| {
+        let collection = self.by_name.get_mut(name).ok_or_else(|| {
             let message = format!("Not found: Collection `{name}` doesn't exist!");
             (StatusCode::NOT_FOUND, message)
         })?;

@@ -72,7 +72,7 @@ impl Served {
         });
         // Somebody must read on, or the server stands still when the pipe is full.
         std::thread::spawn(move || log.for_each(drop));
-        let builder = Client::builder().url(&url.unwrap()).worker_id("w");
+        let builder = Client::builder().url(url.unwrap()).worker_id("w");
         Self {
             process,
             client: builder.timeout(LIMIT).build().unwrap(),
