@@ -169,7 +169,7 @@ fn keys_reach_what_has_the_focus() {
 
 #[test]
 fn a_click_that_cannot_take_is_an_error() {
-    let kit = super::backend(json!({ "action_timeout": 300 }));
+    let kit = super::backend(json!({ "action_timeout": 3000 }));
     let visit = Visit::of(&kit, json!({}));
     visit.open("/covered");
     for (selector, word) in [
