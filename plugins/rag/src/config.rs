@@ -314,7 +314,7 @@ mod tests {
             "index_path": "", "device": "gpu", "default_top_k": 101, "chunk_tokens": 20, "chunk_overlap": 11,
         }));
         for part in [
-            "index_path: ",
+            "index_path is missing",
             "device: ",
             "default_top_k: expected at least 1 and at most 100, found 101",
             "chunk_overlap: ",

@@ -71,7 +71,16 @@ fn displays_with(text: &str) -> Vec<i32> {
         let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         matches!(name.trim(), "Xvfb" | "Xvnc")
     };
-    processes_with(text).into_iter().filter(is_server).collect()
+    let all: Vec<i32> = processes_with(text).into_iter().filter(is_server).collect();
+    // A server that is about to start its keyboard compiler is two of that name for a moment.
+    let own = all.iter().filter(|pid| !all.contains(&parent(**pid)));
+    own.copied().collect()
+}
+
+fn parent(pid: i32) -> i32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    line.and_then(|pid| pid.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Kills processes at once; those that are gone already are as well.

@@ -132,7 +132,9 @@ fn set_up_steps_are_carried_out_before_the_session_is_there() {
         step("launch", json!(["sleep", "98765.25"])),
     ]);
     let session = kit.session("worker", json!({ "setup": setup })).unwrap();
-    assert_eq!(processes_with("98765.25").len(), 1);
+    eventually("the program runs", || {
+        (processes_with("98765.25").len() == 1).then_some(())
+    });
     session.close().unwrap();
     assert!(processes_with("98765.25").is_empty());
 
