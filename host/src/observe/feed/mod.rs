@@ -1,6 +1,6 @@
 //! What a console shows: which calls run, the latest calls, the end of the log, and what happens while it looks.
 //!
-//! ```ignore
+//! ```text
 //! let mut live = sandbox.observers.feed.subscribe();   // first, so that nothing falls between
 //! let running = sandbox.observers.feed.running();      // then what there is
 //! let recent = sandbox.observers.feed.recent();
