@@ -1,13 +1,14 @@
 """An errand through every kind of resource, done by many workers at once.
 
-Each worker opens a page, fills its form and reads the answer from the page's snapshot; types that answer into an
-editor on a desktop of its own and looks at it; runs a program over it; indexes what came out, and finds it again.
-What one worker wrote must never turn up at another.
+Each worker opens a page, fills its form and reads the answer from the page's snapshot;
+types that answer into an editor on a desktop of its own and looks at it; runs a program
+over it; indexes what came out, and finds it again. What one worker wrote must never turn
+up at another.
 
     python errand.py --server http://127.0.0.1:18890 --workers 20 --pictures /tmp/pictures
 
-The server needs the backends `browser`, `vm`, `code` and `rag`; the page is served by this program on loopback, so
-`browser` must list 127.0.0.1 under `allowed_hosts`.
+The server needs the backends `browser`, `vm`, `code` and `rag`; the page is served by this
+program on loopback, so `browser` must list 127.0.0.1 under `allowed_hosts`.
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ async def errand(server: str, page: str, number: int, pictures: Path | None) -> 
     name = f"number-{number}-{number * 7919 % 1000}"
     started = time.monotonic()
     async with Sandbox(server_url=server, worker_id=f"errand-{number}") as sandbox:
-        created = await sandbox.create_session({"browser": {}, "vm": {"screen_size": [800, 600]}, "code": {}})
+        created = await sandbox.create_session(
+            {"browser": {}, "vm": {"screen_size": [800, 600]}, "code": {}}
+        )
         if created["status"] != "success":
             raise RuntimeError(f"sessions: {created}")
         # 1. The page: fill the form by its snapshot's refs, read the answer from the next snapshot.
@@ -135,15 +138,17 @@ async def still(sandbox: Sandbox, before: str) -> str:
 async def run(arguments: argparse.Namespace) -> None:
     """Sends all workers."""
     pictures: Path | None = arguments.pictures
-    if pictures:
-        pictures.mkdir(parents=True, exist_ok=True)
     site = ThreadingHTTPServer(("127.0.0.1", 0), Page)
     threading.Thread(target=site.serve_forever, daemon=True).start()
     page = f"http://127.0.0.1:{site.server_address[1]}/"
     numbers = range(arguments.workers)
     errands = [errand(arguments.server, page, number, pictures) for number in numbers]
     results = await asyncio.gather(*errands, return_exceptions=True)
-    failed = [(number, result) for number, result in zip(numbers, results) if isinstance(result, BaseException)]
+    failed = [
+        (number, result)
+        for number, result in zip(numbers, results)
+        if isinstance(result, BaseException)
+    ]
     for number, result in failed:
         print(f"worker {number}: {result}")
     took = sorted(result for result in results if isinstance(result, float))
@@ -155,11 +160,18 @@ async def run(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--server", default="http://127.0.0.1:18890")
     parser.add_argument("--workers", type=int, default=20)
-    parser.add_argument("--pictures", type=Path, help="where to put a picture of each page and desktop")
-    asyncio.run(run(parser.parse_args()))
+    parser.add_argument(
+        "--pictures", type=Path, help="where to put a picture of each page and desktop"
+    )
+    arguments = parser.parse_args()
+    if arguments.pictures:
+        arguments.pictures.mkdir(parents=True, exist_ok=True)
+    asyncio.run(run(arguments))
 
 
 if __name__ == "__main__":
