@@ -4,9 +4,16 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::IndexError;
+
+/// How long a lock may outlive its holder: a program that was being started when the holder let go has a copy
+/// of every open file until it runs.
+const BRIEFLY: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Its name begins with a dot: it is no part of the index.
 const NAME: &str = ".server.lock";
@@ -25,14 +32,20 @@ impl Lock {
             .truncate(false)
             .write(true)
             .open(&path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let holder = fs::read_to_string(&path).ok();
-                let process = holder.and_then(|text| text.trim().parse().ok());
-                return Err(IndexError::Locked { process });
+        let started = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if started.elapsed() < BRIEFLY => {
+                    thread::sleep(PAUSE)
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let holder = fs::read_to_string(&path).ok();
+                    let process = holder.and_then(|text| text.trim().parse().ok());
+                    return Err(IndexError::Locked { process });
+                }
+                Err(TryLockError::Error(error)) => return Err(error.into()),
             }
-            Err(TryLockError::Error(error)) => return Err(error.into()),
         }
         note_holder(&mut file)?;
         Ok(Self { _file: file })
