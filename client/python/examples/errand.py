@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import base64
 import html
+import json
 import re
 import threading
 import time
@@ -30,7 +31,7 @@ from sandbox import Sandbox
 FORM = """<!doctype html><title>Order</title><form action="/order">
 <label>Name <input name="name"></label><button>Order</button></form>"""
 
-#: How long the editor may take until its picture has changed.
+#: How long the editor may take until its window shows something.
 PATIENCE = 30.0
 
 
@@ -90,12 +91,12 @@ async def errand(server: str, page: str, number: int, pictures: Path | None) -> 
         found = re.search(r"Order (\S+) taken", answer)
         if not found or found[1] != name:
             raise RuntimeError(f"the page answered somebody else:\n{answer}")
-        # 2. The desktop: type it into an editor, and see the picture change.
+        # 2. The desktop: type it into an editor, and see it there.
         await call(sandbox, "vm:launch", command=["l3afpad", "note.txt"])
-        before = await still(sandbox, await picture(sandbox))
+        await shown(sandbox, "note.txt")
         await call(sandbox, "vm:click", x=400, y=300)
         await call(sandbox, "vm:type", text=found[0])
-        after = await still(sandbox, before)
+        after = await shown(sandbox, found[0])
         await call(sandbox, "vm:hotkey", keys=["ctrl", "s"])
         if pictures:
             shot = (await call(sandbox, "browser:screenshot"))["image"]
@@ -113,26 +114,24 @@ async def errand(server: str, page: str, number: int, pictures: Path | None) -> 
         if not any(result["title"] == name for result in results):
             raise RuntimeError(f"not found again: {[result['title'] for result in results]}")
         await call(sandbox, "rag:delete", ids=[document["id"]])
+        await sandbox.destroy_session(["browser", "vm", "code"])
     return time.monotonic() - started
 
 
-async def picture(sandbox: Sandbox) -> str:
-    """A picture of the desktop."""
-    image: str = (await call(sandbox, "vm:screenshot"))["image"]
-    return image
+async def shown(sandbox: Sandbox, text: str) -> str:
+    """Waits until a window of the desktop holds this text; a picture of it.
 
-
-async def still(sandbox: Sandbox, before: str) -> str:
-    """Waits until the desktop looks different, and then the same twice."""
+    What windows hold is in the accessibility tree that comes with each picture. Pictures
+    themselves are a poor thing to wait for: a cursor blinks in them.
+    """
     end = time.monotonic() + PATIENCE
-    last = before
     while time.monotonic() < end:
+        screen = await call(sandbox, "vm:screenshot")
+        if text in json.dumps(screen["accessibility_tree"]):
+            image: str = screen["image"]
+            return image
         await call(sandbox, "vm:wait", seconds=0.2)
-        now = await picture(sandbox)
-        if now == last != before:
-            return now
-        last = now
-    raise RuntimeError("the desktop does not change, or does not stop changing")
+    raise RuntimeError(f"no window shows {text!r}")
 
 
 async def run(arguments: argparse.Namespace) -> None:
