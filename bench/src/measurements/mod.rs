@@ -8,6 +8,7 @@ mod isolation;
 mod mcp;
 mod observe;
 mod qemu;
+mod rag;
 mod rounds;
 mod sessions;
 mod soak;
@@ -128,6 +129,11 @@ pub(crate) const MEASUREMENTS: &[Measurement] = &[
         name: "code/execute",
         about: "an empty program in a sandbox, called over HTTP, against the same interpreter started bare",
         run: |workshop| Box::pin(code::measure(workshop)),
+    },
+    Measurement {
+        name: "rag",
+        about: "retrieval over 100,000 passages: built, opened, asked by words and by meaning",
+        run: |workshop| Box::pin(rag::measure(workshop)),
     },
     Measurement {
         name: "vm",
