@@ -215,7 +215,7 @@ async fn waiting_for_a_server_ends_in_time_and_says_why() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let client = Client::builder().url(url).build().unwrap();
-    let waiting = client.wait_until_ready(Duration::from_millis(120));
+    let waiting = client.wait_until_ready(Duration::from_secs(1));
     let error = tokio::time::timeout(Duration::from_secs(5), waiting)
         .await
         .unwrap();
