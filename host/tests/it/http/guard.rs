@@ -67,7 +67,12 @@ async fn browsers_are_told_which_pages_may() {
         "https://app.example.org"
     );
     assert!(header("access-control-allow-methods").contains("POST"));
-    assert!(header("access-control-allow-headers").contains("x-api-key"));
+    for name in ["x-api-key", "idempotency-key"] {
+        assert!(
+            header("access-control-allow-headers").contains(name),
+            "{name}"
+        );
+    }
     let no = Got::read(ask("https://evil.example.org").await.unwrap()).await;
     assert_eq!(
         (no.codes(), no.header("access-control-allow-origin")),
