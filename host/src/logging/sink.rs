@@ -7,7 +7,7 @@
 
 use std::{
     io::{self, Write},
-    sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError, TryLockError},
     thread,
     time::Duration,
 };
@@ -93,9 +93,22 @@ impl Sink {
             .wait_while(waiting, |waiting| waiting.lines.is_empty());
     }
 
-    /// Nothing can be said about an output that takes nothing.
     fn flush(&self, output: &mut impl Write) {
-        let mut lines = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write_out(lines, output);
+    }
+
+    /// Leaves it to whoever is writing already: an output that takes nothing holds up one thread, not all.
+    fn flush_unless_busy(&self, output: &mut impl Write) {
+        match self.output.try_lock() {
+            Ok(lines) => self.write_out(lines, output),
+            Err(TryLockError::Poisoned(poisoned)) => self.write_out(poisoned.into_inner(), output),
+            Err(TryLockError::WouldBlock) => {}
+        }
+    }
+
+    /// Nothing can be said about an output that takes nothing.
+    fn write_out(&self, mut lines: MutexGuard<'_, Vec<u8>>, output: &mut impl Write) {
         lines.clear();
         let dropped = {
             let mut waiting = self.lock();
@@ -130,7 +143,7 @@ impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         SINK.push(line);
         if self.urgent {
-            flush();
+            SINK.flush_unless_busy(&mut io::stderr());
         }
         Ok(line.len())
     }
@@ -154,6 +167,18 @@ mod tests {
         sink.flush(&mut output);
         sink.flush(&mut output);
         assert_eq!(output, b"one\ntwo\nthree\n");
+    }
+
+    #[test]
+    fn who_has_something_urgent_does_not_wait_for_an_output_that_is_stuck() {
+        let (sink, mut output) = (Sink::default(), Vec::new());
+        sink.push(b"urgent\n");
+        let stuck = sink.output.lock().unwrap();
+        sink.flush_unless_busy(&mut output);
+        assert!(output.is_empty());
+        drop(stuck);
+        sink.flush_unless_busy(&mut output);
+        assert_eq!(output, b"urgent\n");
     }
 
     #[test]
