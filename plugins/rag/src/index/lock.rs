@@ -37,7 +37,7 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) if started.elapsed() < BRIEFLY => {
-                    thread::sleep(PAUSE)
+                    thread::sleep(PAUSE);
                 }
                 Err(TryLockError::WouldBlock) => {
                     let holder = fs::read_to_string(&path).ok();
