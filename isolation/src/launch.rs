@@ -1,9 +1,10 @@
 //! Starts a program in a sandbox: the chain of small programs that enter the control group, set limits, give up the
 //! server's user and become bubblewrap.
 //!
-//! The chain is `sh` (enters the group, limits files) → `setpriv` (another user, if the server is root) → `bwrap` →
-//! `prlimit` (only without control groups) → the program. A program in a workspace passes `nsenter` after `sh`. Each replaces the one before by exec, so no step costs a
-//! process, and no code of ours runs between fork and exec.
+//! The chain is `env` (only where the server ignores signals) → `sh` (enters the group, limits files) → `setpriv` (another
+//! user, if the server is root) → `bwrap` → `prlimit` (only without control groups) → the program. A program in a workspace
+//! passes `nsenter` after `sh`. Each replaces the one before by exec, so no step costs a process, and no code of ours runs
+//! between fork and exec.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -165,6 +166,9 @@ impl Machine {
         tree: &str,
     ) -> Command {
         let mut chain: Vec<OsString> = Vec::new();
+        if let Some(env) = &self.unignore {
+            chain.extend([env.into(), "--default-signal".into()]);
+        }
         if !self.unlimited {
             chain.extend(["/bin/sh", "-c", ENTER, "sandbox-enter"].map(OsString::from));
             chain.push((policy.limits.file_size.0 / 512).max(1).to_string().into());

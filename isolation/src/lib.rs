@@ -32,7 +32,7 @@ pub use capture::{Capture, Text, whole_characters};
 pub use launch::{LaunchError, Program, Stdio3};
 pub use machine::{Machine, Missing, Unavailable};
 pub use policy::{Limits, Mode, Mount, Policy};
-pub use process::{Process, children, descendants, namespace_pid, start_time};
+pub use process::{Process, children, descendants, is_dead, namespace_pid, start_time};
 pub use rustix::process::Signal;
 pub use sandbox::{Sandbox, Usage};
 pub use size::Size;

@@ -61,6 +61,8 @@ pub struct Machine {
     pub(crate) setpriv: Option<PathBuf>,
     pub(crate) prlimit: Option<PathBuf>,
     pub(crate) nsenter: Option<PathBuf>,
+    /// The program `env`, where programs would inherit that this process ignores signals.
+    pub(crate) unignore: Option<PathBuf>,
     /// Whether workspaces are filesystems of a limited size.
     pub(crate) workspaces: bool,
     /// The user that programs run as, when the server is root.
@@ -94,6 +96,7 @@ impl Machine {
             setpriv: on_path("setpriv"),
             prlimit: on_path("prlimit"),
             nsenter: on_path("nsenter"),
+            unignore: on_path("env").filter(|_| ignores_signals()),
             workspaces: false,
             run_as,
             unlimited: off,
@@ -374,6 +377,17 @@ fn first_complaint(command: &mut Command) -> io::Result<Option<String>> {
             .unwrap_or("it ended without a message")
             .to_owned()
     }))
+}
+
+/// Whether this process ignores signals, as one does that a script started in the background, or `nohup`. Programs inherit
+/// that, and then nothing but a kill interrupts them.
+fn ignores_signals() -> bool {
+    /// SIGPIPE: every Rust program ignores it, and none hands that on.
+    const BROKEN_PIPE: u64 = 1 << (13 - 1);
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & !BROKEN_PIPE != 0)
 }
 
 /// The absolute path of a program, if it is installed.

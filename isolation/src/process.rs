@@ -58,7 +58,7 @@ pub(crate) fn is_running(pid: i32) -> bool {
 }
 
 /// Whether a process has ended and only waits to be waited for, or is gone altogether.
-pub(crate) fn is_dead(pid: i32) -> bool {
+pub fn is_dead(pid: i32) -> bool {
     field(pid, 3).is_none_or(|state| matches!(state.as_str(), "Z" | "X"))
 }
 

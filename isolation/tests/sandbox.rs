@@ -353,6 +353,13 @@ async fn role() {
         Ok(machine) => machine,
         Err(error) => return say(&error.to_string()),
     };
+    if role == "signalled" {
+        let ended = run(
+            &policy,
+            "echo; for name in INT QUIT HUP; do sh -c \"kill -$name \\$\\$\"; echo $?; done",
+        );
+        return say(&ended.await.output);
+    }
     machine.probe_workspaces(&policy, SPACE, &[]).await.unwrap();
     if role == "serve" {
         let (sandbox, _) = stubborn_tree(&machine, &policy).await;
@@ -533,6 +540,18 @@ fn a_machine_without_bubblewrap_is_refused_with_the_remedy() {
         "{text}"
     );
     assert!(text.contains("best_effort"), "{text}");
+}
+
+#[test]
+fn signals_that_the_server_ignores_reach_its_programs() {
+    let mut ignoring = Command::new("sh");
+    ignoring
+        .args(["-c", "trap '' INT QUIT HUP; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap());
+    as_role(&mut ignoring, "signalled");
+    let text = output(ignoring);
+    let codes: Vec<i32> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    assert_eq!(codes, [130, 131, 129], "{text}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::termios::Winsize;
-use sandbox_isolation::{Signal, Tree, descendants, namespace_pid};
+use sandbox_isolation::{Signal, Tree, descendants, is_dead, namespace_pid};
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe;
@@ -368,17 +368,29 @@ impl Job {
         let mark = format!("SANDBOX_JOB={}", self.name);
         for process in all {
             let is_marked = || {
-                std::fs::read(format!("/proc/{}/environ", process.pid)).is_ok_and(|environ| {
-                    environ
-                        .split(|byte| *byte == 0)
-                        .any(|entry| entry == mark.as_bytes())
-                })
+                environment_of(process.pid)
+                    .split(|byte| *byte == 0)
+                    .any(|entry| entry == mark.as_bytes())
             };
             if !found.contains(&process.pid) && Some(process.pid) != watching && is_marked() {
                 found.push(process.pid);
             }
         }
         found
+    }
+}
+
+/// What a process was started with. While it becomes another program, the kernel shows nothing for a moment: a look that
+/// falls into it would miss the process.
+fn environment_of(pid: i32) -> Vec<u8> {
+    const MOMENT: Duration = Duration::from_millis(10);
+    let started = Instant::now();
+    loop {
+        let shown = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        if !shown.is_empty() || is_dead(pid) || started.elapsed() > MOMENT {
+            return shown;
+        }
+        std::thread::yield_now();
     }
 }
 
