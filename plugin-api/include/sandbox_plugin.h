@@ -215,7 +215,8 @@ typedef struct SandboxOperationRequest {
     uint64_t timeout_ns;
     // The session's handle; null for tools that need none.
     SandboxOpaque *session;
-    // Names this operation to SandboxHost.progress and SandboxHost.output, until it completes.
+    // Names this operation to SandboxHost.progress and SandboxHost.output, until it completes; null when nobody
+    // listens to them.
     SandboxOpaque *token;
 } SandboxOperationRequest;
 

@@ -228,6 +228,13 @@ impl CallContext {
         self.state.token()
     }
 
+    /// Whether anybody listens to [`progress`](Self::progress) and [`output`](Self::output). Both may be called
+    /// in any case; this saves the work of preparing what nobody would read.
+    #[must_use]
+    pub const fn is_heard(&self) -> bool {
+        !self.token.0.is_null()
+    }
+
     /// Tells the caller how far the work is: `done` of `total` (0 when nobody knows).
     pub fn progress(&self, done: f64, total: f64, message: &str) {
         host::progress(self.token.0, done, total, message);

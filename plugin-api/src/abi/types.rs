@@ -173,7 +173,8 @@ pub struct OperationRequest {
     pub timeout_ns: u64,
     /// The session's handle; null for tools that need none.
     pub session: *mut Opaque,
-    /// Names this operation to [`Host::progress`] and [`Host::output`], until it completes.
+    /// Names this operation to [`Host::progress`] and [`Host::output`], until it completes; null when nobody
+    /// listens to them.
     pub token: *mut Opaque,
 }
 

@@ -201,7 +201,10 @@ impl BackendHandle {
             session: request
                 .session
                 .map_or(ptr::null_mut(), |session| session.session),
-            token: slot.token(),
+            token: match slot.events() {
+                Some(_) => slot.token(),
+                None => ptr::null_mut(),
+            },
         };
         let raw = OperationRequest1 {
             base,

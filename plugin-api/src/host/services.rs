@@ -149,8 +149,8 @@ unsafe extern "C" fn span(record: *const SpanRecord) {
 }
 
 unsafe extern "C" fn progress(token: *mut Opaque, done: f64, total: f64, message: Slice) {
-    // SAFETY: the token is the slot of an operation that has not completed, so it is alive; the
-    // slice is readable during the call.
+    // SAFETY: the token is null, or the slot of an operation that has not completed, so it is alive;
+    // the slice is readable during the call.
     let (slot, message) = unsafe { (token.cast::<Slot>().as_ref(), message.text()) };
     if let (Some(events), Ok(message)) = (slot.and_then(Slot::events), message) {
         contain(|| events.progress(done, total, message));

@@ -1,14 +1,16 @@
 //! The backend and its tools: reads parameters, bounds them by the configuration, and asks the session's shell.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sandbox_isolation::{Machine, Signal};
 use sandbox_plugin_api::prelude::*;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use crate::answer::{Directory, Ran, Read, Started, Status, Written, failure};
 use crate::config::{Config, SessionConfig};
-use crate::shell::Shell;
+use crate::shell::{Command, Shell};
 
 /// The part of a call's time that is kept for stopping the command and handing over what it printed.
 const HANDOVER: f64 = 0.1;
@@ -74,7 +76,7 @@ impl Bash {
 
     /// Run a shell command and wait until it ends. Working directory, variables, functions and shell options last until
     /// the next call. Commands run one after another. A command that needs no end (a server) or that asks questions
-    /// belongs to bash:start.
+    /// belongs to bash:start. A caller that listens hears what is printed while the command runs.
     #[tool(
         destructive,
         title = "Run a command",
@@ -93,15 +95,16 @@ impl Bash {
         stdin: Option<String>,
     ) -> Result<Ran> {
         let time = self.seconds("/timeout", timeout, self.config.default_timeout)?;
-        let output = shell
-            .run(
-                command,
-                stdin,
-                self.config.max_output_bytes,
-                time,
-                deadline(ctx),
-            )
-            .await;
+        let (listener, printed) = mpsc::unbounded_channel();
+        let command = Command {
+            lines: command,
+            stdin,
+            limit: self.config.max_output_bytes,
+            time,
+            listener: ctx.is_heard().then_some(listener),
+        };
+        let running = shell.run(command, deadline(ctx));
+        let output = telling(ctx, printed, running).await;
         output.map(Ran::from).map_err(failure)
     }
 
@@ -223,6 +226,23 @@ impl Bash {
             ));
         }
         Ok(Duration::from_secs_f64(seconds))
+    }
+}
+
+/// Waits for a command and hands the caller what it prints meanwhile.
+async fn telling<T>(
+    ctx: &CallContext,
+    mut printed: UnboundedReceiver<String>,
+    running: impl Future<Output = T>,
+) -> T {
+    let mut running = pin!(running);
+    loop {
+        tokio::select! {
+            // What was printed before the end comes before it.
+            biased;
+            Some(text) = printed.recv() => ctx.output(&text),
+            ended = &mut running => return ended,
+        }
     }
 }
 

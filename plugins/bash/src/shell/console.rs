@@ -16,9 +16,9 @@ use tokio::net::UnixStream;
 use tokio::process::{ChildStderr, ChildStdout};
 use tokio::time::timeout;
 
+use super::printed::{Listener, Printed};
 use super::{Error, script};
 use crate::config::Start;
-use sandbox_isolation::Capture;
 
 /// A shell is ready in some 20 ms; on a machine under heavy load it may take seconds.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -30,15 +30,20 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 /// Where the outputs of the running command go; without one they are dropped.
 #[derive(Debug)]
 pub(super) struct Outputs {
-    pub(super) stdout: Capture,
-    pub(super) stderr: Capture,
+    pub(super) stdout: Printed,
+    pub(super) stderr: Printed,
 }
 
 impl Outputs {
     pub(super) fn new(limit: usize) -> Self {
+        Self::told_to(None, limit)
+    }
+
+    /// The same, told to a listener while they come.
+    pub(super) fn told_to(listener: Option<Listener>, limit: usize) -> Self {
         Self {
-            stdout: Capture::new(limit),
-            stderr: Capture::new(limit),
+            stdout: Printed::new(listener.clone(), limit),
+            stderr: Printed::new(listener, limit),
         }
     }
 }
@@ -107,7 +112,7 @@ impl<T: AsyncRead + AsFd + Unpin> Stream<T> {
     }
 
     /// Reads what is in the pipe now, and no more: a background command may be writing for ever.
-    async fn drain(&mut self, capture: &mut Capture) {
+    async fn drain(&mut self, printed: &mut Printed) {
         let waiting = self
             .pipe
             .as_ref()
@@ -116,7 +121,7 @@ impl<T: AsyncRead + AsFd + Unpin> Stream<T> {
         let mut left = usize::try_from(waiting).unwrap_or(usize::MAX);
         while left > 0 && self.pipe.is_some() {
             let bytes = self.next().await;
-            capture.add(bytes);
+            printed.add(bytes);
             left = left.saturating_sub(bytes.len());
         }
     }

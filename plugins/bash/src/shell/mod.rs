@@ -1,12 +1,13 @@
 //! A session's shell, as its tools use it: one command at a time, in the order of the calls, and long commands beside.
 //!
 //! Reading order: `session` (the task that owns the shell), `console` (the running shell), `script` (what it is told),
-//! `interrupt` (how a command is stopped and the shell kept), `job` (long commands).
+//! `interrupt` (how a command is stopped and the shell kept), `printed` (what a command prints), `job` (long commands).
 
 mod console;
 mod error;
 mod interrupt;
 mod job;
+mod printed;
 mod script;
 mod session;
 
@@ -21,6 +22,7 @@ use tokio::time::timeout_at;
 
 pub(crate) use error::Error;
 pub(crate) use job::{Job, Progress, State};
+pub(crate) use printed::Listener;
 
 use crate::config::{Config, SessionConfig, Start};
 use sandbox_isolation::Text;
@@ -43,6 +45,21 @@ pub(crate) struct Output {
     pub(crate) shell_restarted: bool,
     /// What else the caller should know.
     pub(crate) note: Option<String>,
+}
+
+/// A command to run.
+#[derive(Debug)]
+pub(crate) struct Command {
+    /// What bash reads.
+    pub(crate) lines: String,
+    /// What the command reads.
+    pub(crate) stdin: Option<String>,
+    /// How many bytes of each output are kept.
+    pub(crate) limit: usize,
+    /// How long it may run.
+    pub(crate) time: Duration,
+    /// Who hears what it prints, both outputs as they come.
+    pub(crate) listener: Option<Listener>,
 }
 
 impl Output {
@@ -97,10 +114,13 @@ impl Shell {
     /// When it takes too long, and when the shell does not survive it against its will.
     pub(crate) async fn run(
         &self,
-        command: String,
-        stdin: Option<String>,
-        limit: usize,
-        time: Duration,
+        Command {
+            lines: command,
+            stdin,
+            limit,
+            time,
+            listener,
+        }: Command,
         deadline: Option<Instant>,
     ) -> Result<Output, Error> {
         if command.contains('\0') {
@@ -119,6 +139,7 @@ impl Shell {
                 stdin,
                 limit,
                 deadline,
+                listener,
                 answer,
             })
         })

@@ -12,6 +12,7 @@ use tokio::time::timeout_at;
 use super::console::{Answer, Console, Outputs};
 use super::interrupt::{Aftermath, Running, interrupt, now};
 use super::job::{Job, Prepared};
+use super::printed::Listener;
 use super::{Error, Output, script};
 use crate::config::{Config, Start};
 
@@ -46,6 +47,7 @@ pub(super) struct Run {
     pub(super) stdin: Option<String>,
     pub(super) limit: usize,
     pub(super) deadline: Instant,
+    pub(super) listener: Option<Listener>,
     /// Dropped by a caller that has gone: the command is stopped then.
     pub(super) answer: oneshot::Sender<Result<Output, Error>>,
 }
@@ -164,7 +166,7 @@ impl Session {
         let Some(console) = &mut self.console else {
             return drop(run.answer.send(Err(Error::closed())));
         };
-        let mut outputs = Outputs::new(run.limit);
+        let mut outputs = Outputs::told_to(run.listener.take(), run.limit);
         let ended = tokio::select! {
             ended = hear_end(console, &mut outputs, &running.nonce, run.deadline) => ended,
             () = run.answer.closed() => Ended::Cancelled,

@@ -1,11 +1,12 @@
 //! What a command sees and what its caller gets.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sandbox_plugin_api::testkit::{success, wait};
+use sandbox_plugin_api::testkit::{Event, Recorder, success, wait};
 use serde_json::json;
 
-use super::{backend, in_session, printed, run};
+use super::{backend, eventually, in_session, printed, run};
 
 #[test]
 fn outputs_exit_code_and_directory_come_back_apart() {
@@ -266,4 +267,24 @@ fn a_trivial_command_and_a_new_session_are_quick() {
         "session ready in {:?}, trivial command in {:.3} ms (medians)",
         starts[2], runs[100]
     );
+}
+
+#[test]
+fn a_listener_hears_what_is_printed_while_the_command_runs() {
+    in_session(|session| {
+        run(session, "mkfifo answers");
+        let writer = json!({"command": "cat > answers"});
+        let writer = session.call("bash:start", writer).unwrap();
+        let heard = Arc::new(Recorder::default());
+        let command = json!({"command": "echo first; read -r line < answers; echo $line >&2"});
+        let call = session.begin("bash:run", &command, Some(Arc::clone(&heard) as _));
+        let output = |text: &str| Event::Output(text.to_owned());
+        // The command goes on only when it is told to, so this came before its end.
+        eventually("the first line", || heard.events() == [output("first\n")]);
+        let answer = json!({"handle": writer["handle"], "input": "second\n", "eof": true});
+        session.call("bash:write", answer).unwrap();
+        let ran = success(&wait(call)).unwrap().data;
+        assert_eq!(ran["stderr"], "second\n");
+        assert_eq!(heard.events(), [output("first\n"), output("second\n")]);
+    });
 }
