@@ -35,7 +35,7 @@ const INSTANCE: HeaderName = HeaderName::from_static("idempotency-instance");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// The longest key: as much as a few identifiers need.
-const LONGEST: usize = 255;
+pub(super) const LONGEST: usize = 255;
 
 /// An answer, to be given as often as it is asked for.
 #[derive(Clone, Debug)]

@@ -61,12 +61,19 @@ fn paths() -> Paths {
 fn tools(paths: &mut Paths) {
     let traced = json!({ "$ref": "#/components/parameters/Traceparent" });
     let worker = json!({ "$ref": "#/components/parameters/Worker" });
+    let key = json!({ "$ref": "#/components/parameters/IdempotencyKey" });
     paths.post(path::EXECUTE, "execute", "tools")
         .does("Run a tool", "In the worker's session when it has one, else in a session made for this call alone. \
-            Closing the connection cancels the call. `data` is the tool's own; so are the codes that are not listed here.")
-        .with(&[worker.clone(), traced.clone()])
+            Closing the connection cancels the call, unless it has an `Idempotency-Key`. `data` is the tool's own; so are \
+            the codes that are not listed here. With `Accept: text/event-stream` progress and output come as they happen, \
+            and the envelope as the last event, `result`.")
+        .with(&[worker.clone(), traced.clone(), key.clone()])
         .takes::<ExecuteRequest<'_>>(json!({ "worker_id": "agent-1", "action": "bash:run", "params": { "command": "echo hello" } }))
         .answers::<Value>()
+        .refuses_keys()
+        .streams("event: progress\ndata: {\"done\":1.0,\"total\":3.0,\"message\":\"page 1\"}\n\n\
+            event: output\ndata: {\"chunk\":\"first lines\\n\"}\n\n\
+            event: result\ndata: {\"code\":0,\"message\":\"success\",\"data\":null,\"meta\":{}}\n\n")
         .fails(&[ToolNotFound, ToolAmbiguous, Parameter, SessionClosing, BackendFailed, TimedOut, WarmupFailed, Unavailable]);
     let batch = content(&json!({ "$ref": "#/components/schemas/BatchResultsEnvelope" }));
     paths
@@ -75,12 +82,13 @@ fn tools(paths: &mut Paths) {
             "Run several tools",
             "One after the other, or with `parallel` several at a time.",
         )
-        .with(&[worker.clone(), traced.clone()])
+        .with(&[worker.clone(), traced.clone(), key])
         .takes::<BatchRequest<'_>>(json!({ "worker_id": "agent-1", "parallel": true,
             "actions": [{ "action": "bash:run", "params": { "command": "date" } }] }))
         .answers::<BatchResults<Envelope>>()
         .also("207", "Code 2005: some actions failed.", &batch)
         .also("500", "Code 2006: every action failed.", &batch)
+        .refuses_keys()
         .fails(&[Parameter]);
     paths.get(path::TOOLS, "listTools", "tools")
         .does("List the tools", "With their descriptions and the JSON Schemas of their parameters.")

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use super::schemas::Schemas;
+use crate::http::once::LONGEST;
 
 /// The answer to whatever went wrong.
 const FAILURE: &str = "#/components/responses/Failure";
@@ -140,6 +141,31 @@ impl Operation<'_> {
         self
     }
 
+    /// It answers with a stream of events instead, when it is asked to; these, say.
+    pub(super) fn streams(self, example: &str) -> Self {
+        self.place["responses"]["200"]["content"]["text/event-stream"] =
+            json!({ "schema": { "type": "string" }, "example": example });
+        self
+    }
+
+    /// It may refuse an `Idempotency-Key`.
+    pub(super) fn refuses_keys(self) -> Self {
+        for (status, description) in [
+            (
+                "409",
+                "Code 1002: the request was sent to another server first; whether it ran is not known here.",
+            ),
+            (
+                "422",
+                "Code 1002: the `Idempotency-Key` was sent with another body.",
+            ),
+        ] {
+            self.place["responses"][status] =
+                json!({ "$ref": FAILURE, "description": description });
+        }
+        self
+    }
+
     /// What may go wrong in particular; what may go wrong anywhere is described once.
     pub(super) fn fails(self, kinds: &[ErrorKind]) -> Self {
         for kind in kinds {
@@ -179,6 +205,11 @@ fn parameters() -> Value {
         "Worker": {
             "name": "X-Worker-ID", "in": "header", "schema": { "type": "string", "maxLength": 256 },
             "description": "Who calls, when the body does not say it.",
+        },
+        "IdempotencyKey": {
+            "name": "Idempotency-Key", "in": "header", "schema": { "type": "string", "minLength": 1, "maxLength": LONGEST },
+            "description": "Makes it safe to ask again: the same key with the same body returns the first answer, also while \
+                that runs; with another body it is refused.",
         },
         "Traceparent": {
             "name": "traceparent", "in": "header", "schema": { "type": "string" },

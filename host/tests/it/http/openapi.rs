@@ -58,6 +58,10 @@ async fn every_answer_fits_its_description() {
     ] {
         said.check(path, "get", &web.get(path).await);
     }
+    let execute = &said.0["paths"]["/api/v1/execute"]["post"];
+    assert!(execute["responses"]["200"]["content"]["text/event-stream"].is_object());
+    let key = json!({ "$ref": "#/components/parameters/IdempotencyKey" });
+    assert!(execute["parameters"].as_array().unwrap().contains(&key));
     let schema = "/api/v1/tools/{name}/schema";
     said.check(
         schema,
