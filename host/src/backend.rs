@@ -196,17 +196,20 @@ impl Backend {
         let started = Instant::now();
         let result = self.operate(Function::Warmup, self.limits.warmup).await;
         let took = started.elapsed();
-        match &result {
+        let result = match result {
             Ok(()) => {
                 let took_ms = took.as_millis();
                 tracing::info!(backend = &*self.name, took_ms, "backend is warm");
                 self.warm.store(true, Ordering::Release);
+                Ok(())
             }
             Err(failure) => {
                 tracing::warn!(backend = &*self.name, error = %failure, "warm-up failed");
+                let failure = failure.for_callers();
                 self.lock().last_error = Some(failure.message.clone());
+                Err(failure)
             }
-        }
+        };
         self.observers.warmed_up(self, took, &result);
         result
     }
@@ -234,7 +237,9 @@ impl Backend {
         }
         self.panicked(&doing, &answer);
         let kind = ErrorKind::BackendFailed;
-        Some(Err(Failure::of_answer(&answer, kind, &doing)))
+        let failure = Failure::of_answer(&answer, kind, &doing);
+        tracing::warn!(backend = &*self.name, error = %failure, "the probe failed");
+        Some(Err(failure.for_callers()))
     }
 
     /// Runs `warmup` or `shutdown`.

@@ -67,6 +67,16 @@ impl Failure {
         failure
     }
 
+    /// The same without the places of files on the server: what remains of a path is its last part.
+    ///
+    /// For what a backend's life says, which operators read whole in the log. A tool's own answer passes unchanged: its
+    /// paths are those of the session.
+    #[must_use]
+    pub fn for_callers(mut self) -> Self {
+        self.message = without_places(&self.message);
+        self
+    }
+
     /// Adds facts for programs.
     #[must_use]
     pub fn with_data(mut self, data: Value) -> Self {
@@ -82,10 +92,67 @@ impl Failure {
     }
 }
 
+/// `/usr/lib/libx.so` becomes `…/libx.so`; what is no absolute path (`and/or`, `https://host/page`) stays.
+fn without_places(message: &str) -> String {
+    let mut told = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(at) = rest.find('/') {
+        let (before, from) = rest.split_at(at);
+        let (path, after) = from.split_at(from.find(ends_path).unwrap_or(from.len()));
+        told.push_str(before);
+        let begins = told
+            .chars()
+            .next_back()
+            .is_none_or(|c| ends_path(c) || "([{=:".contains(c));
+        match path.trim_end_matches('/').rsplit_once('/') {
+            Some((place, last)) if begins && !path.starts_with("//") && !place.is_empty() => {
+                told.push_str("…/");
+                told.push_str(last);
+            }
+            _ => told.push_str(path),
+        }
+        rest = after;
+    }
+    told.push_str(rest);
+    told
+}
+
+/// Whether a path that stands in a sentence is over.
+fn ends_path(c: char) -> bool {
+    c.is_whitespace() || "\"'`,;)]}<>".contains(c)
+}
+
 /// What is left when a task of the host's own died: a mistake in the host, which its panic hook logged.
 pub fn internal() -> Failure {
     Failure::new(
         ErrorKind::Internal,
         "internal error; the server's log says more",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_for_callers_names_files_and_not_their_places() {
+        for (message, told) in [
+            (
+                "no model in /srv/models/tiny: see /srv",
+                "no model in …/tiny: see /srv",
+            ),
+            (
+                "`/opt/x/bwrap` (https://x.org/a/b)",
+                "`…/bwrap` (https://x.org/a/b)",
+            ),
+            (
+                "TMPDIR=/var/tmp/a/ and/or apt-get",
+                "TMPDIR=…/a and/or apt-get",
+            ),
+            ("group:/sys/fs/cgroup/a.slice, 3/4", "group:…/a.slice, 3/4"),
+            ("", ""),
+        ] {
+            assert_eq!(without_places(message), told);
+        }
+    }
 }

@@ -292,11 +292,9 @@ async fn initialize(
     let mut answer = answered(end, &doing, limit)?;
     if !answer.is_success() {
         backend.panicked(&doing, &answer);
-        return Err(Failure::of_answer(
-            &answer,
-            ErrorKind::SessionCreationFailed,
-            &doing,
-        ));
+        let failure = Failure::of_answer(&answer, ErrorKind::SessionCreationFailed, &doing);
+        tracing::info!(backend = &*backend.name, worker, error = %failure, "no session was made");
+        return Err(failure.for_callers());
     }
     answer.take_session().ok_or_else(|| {
         let message = format!("{doing} failed: the backend returned no session");
