@@ -24,9 +24,6 @@ pub const INSTANCE: &str = "SANDBOX_INSTANCE";
 /// The environment variable that names the server's own directory.
 pub const RUNTIME_DIR: &str = "SANDBOX_RUNTIME_DIR";
 
-/// The allocator's name for how long it keeps memory that was freed; read when a process starts.
-const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
-
 /// The hidden command that runs the reaper.
 pub const REAP: &str = "reap";
 
@@ -59,12 +56,6 @@ impl Instance {
             .args(env::args_os().skip(1))
             .env(INSTANCE, &name)
             .env(RUNTIME_DIR, directory)
-            // Libraries are read whole to be inspected: what that took is given back at once, and not when there
-            // is next something to allocate. An operator's own choice stands.
-            .env(
-                PURGE_DELAY,
-                env::var_os(PURGE_DELAY).unwrap_or_else(|| "0".into()),
-            )
             .exec();
         Err(error)
     }

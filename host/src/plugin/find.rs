@@ -9,7 +9,7 @@ use std::{
 use super::{
     class::{BackendClass, Library, file_name},
     error::{LoadError, LoadFailure},
-    inspect::{DeclaredBackend, Inspection, read},
+    inspect::{Bytes, DeclaredBackend, Inspection, read},
     search::{Finding, Looked, Origin, SearchPath, Trace},
 };
 
@@ -22,7 +22,7 @@ pub struct Found {
     pub backend: DeclaredBackend,
     /// Where was looked, the files that were passed over included.
     pub trace: Trace,
-    pub(super) bytes: Arc<Vec<u8>>,
+    pub(super) bytes: Arc<Bytes>,
 }
 
 /// Finds the library that `backend_class` means; relative paths start at `base`.
@@ -71,7 +71,7 @@ pub fn find(
     }
 }
 
-type Good = (Arc<Inspection>, Arc<Vec<u8>>);
+type Good = (Arc<Inspection>, Arc<Bytes>);
 
 /// Looks at the places in order, up to the first good file.
 fn look(

@@ -14,9 +14,11 @@ use std::{
     fmt::Write,
     fs::File,
     io::{self, Read},
+    ops::Deref,
     path::{Path, PathBuf},
 };
 
+use memmap2::MmapMut;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -56,6 +58,40 @@ pub struct Inspection {
     pub warnings: Vec<Warning>,
 }
 
+/// The bytes of a file, in pages of their own: dropped, they are the system's again. An allocator would keep them, and most
+/// of an idle server's memory would be what is left of its libraries' files.
+#[derive(Debug)]
+pub(super) struct Bytes {
+    pages: MmapMut,
+    length: usize,
+}
+
+impl Bytes {
+    /// Reads up to `length` bytes: a file that grows meanwhile is cut, and fails for that when it is inspected.
+    fn read(mut file: File, length: u64) -> io::Result<Self> {
+        let room = usize::try_from(length).map_err(io::Error::other)?;
+        let mut pages = MmapMut::map_anon(room.max(1))?;
+        let mut length = 0;
+        while length < room {
+            match file.read(&mut pages[length..room]) {
+                Ok(0) => break,
+                Ok(count) => length += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self { pages, length })
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.pages[..self.length]
+    }
+}
+
 /// How a plugin can be entered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Doors {
@@ -70,8 +106,8 @@ pub struct Doors {
 /// # Errors
 ///
 /// When the file cannot be read.
-pub(super) fn read(file: &Path, sha256: Option<&str>) -> io::Result<(Inspection, Vec<u8>)> {
-    let mut opened = File::open(file)?;
+pub(super) fn read(file: &Path, sha256: Option<&str>) -> io::Result<(Inspection, Bytes)> {
+    let opened = File::open(file)?;
     let metadata = opened.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
@@ -79,11 +115,7 @@ pub(super) fn read(file: &Path, sha256: Option<&str>) -> io::Result<(Inspection,
     if metadata.len() > LARGEST {
         return Err(io::Error::other("it is larger than 2 GiB"));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-    // The limit holds even when the file grows meanwhile.
-    Read::by_ref(&mut opened)
-        .take(LARGEST)
-        .read_to_end(&mut bytes)?;
+    let bytes = Bytes::read(opened, metadata.len())?;
     let mut inspection = inspect(file, &bytes, sha256);
     if others_may_write(&metadata) {
         inspection.warnings.push(Warning::OthersMayWrite);
