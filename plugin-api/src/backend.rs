@@ -1,5 +1,8 @@
 //! What `#[backend]` implements for a struct. Written by the macro, not by hand.
 
+#[doc(hidden)]
+pub mod names;
+
 use std::{future::Future, sync::Arc};
 
 use schemars::{JsonSchema, Schema};
@@ -153,6 +156,14 @@ pub struct Tool<B: Backend> {
     pub output: fn() -> Option<Schema>,
     /// Begins a call with these parameters.
     pub begin: fn(Call<B>, &[u8]) -> Begun,
+}
+
+/// The tools of a further impl block. `#[tools]` writes it, `#[backend]` reads it.
+pub struct ToolBlock<B: Backend> {
+    /// The full names of its tools, and their aliases.
+    pub names: &'static [&'static str],
+    /// Its tools.
+    pub tools: fn() -> Vec<Tool<B>>,
 }
 
 /// What a call has besides its parameters.

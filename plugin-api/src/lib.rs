@@ -325,6 +325,76 @@
 //! every [`std::error::Error`] into an [`Error`] with code 5000. A panic is caught, reported with its
 //! place, and ends that call only.
 //!
+//! # Tools in several files
+//!
+//! A backend with many tools has further impl blocks with `#[tools(name)]`, as a rule one in each file, and the
+//! `#[backend]` block lists them: `tools = [name, …]`. Lifecycle functions stay in the `#[backend]` block. The tools
+//! are listed in that order, after those of the `#[backend]` block itself. A block that is not listed is never used,
+//! and the compiler says so.
+//!
+//! ```
+//! #[derive(Default)]
+//! pub struct Desk;
+//!
+//! pub struct Sheet(std::sync::Mutex<String>);
+//!
+//! mod backend {
+//!     use sandbox_plugin_api::prelude::*;
+//!
+//!     use super::{Desk, Sheet};
+//!
+//!     #[backend(name = "desk", description = "Paper.", tools = [reading, writing])]
+//!     impl Desk {
+//!         async fn initialize(&self) -> Result<Sheet> {
+//!             Ok(Sheet(String::new().into()))
+//!         }
+//!     }
+//! }
+//!
+//! mod reading {
+//!     use sandbox_plugin_api::prelude::*;
+//!
+//!     use super::{Desk, Sheet};
+//!
+//!     #[tools(reading)]
+//!     impl Desk {
+//!         /// Read what is written.
+//!         #[tool(read_only, alias = "look", example = "{}")]
+//!         async fn read(&self, sheet: &Sheet) -> Result<String> {
+//!             Ok(sheet.0.lock().expect("nobody panics with it").clone())
+//!         }
+//!     }
+//! }
+//!
+//! mod writing {
+//!     use sandbox_plugin_api::prelude::*;
+//!
+//!     use super::{Desk, Sheet};
+//!
+//!     #[tools(writing)]
+//!     impl Desk {
+//!         /// Write something.
+//!         #[tool(example = r#"{"text": "ink"}"#)]
+//!         async fn write(&self, sheet: &Sheet, text: String) -> Result<()> {
+//!             *sheet.0.lock().expect("nobody panics with it") = text;
+//!             Ok(())
+//!         }
+//!     }
+//! }
+//!
+//! sandbox_plugin_api::export!(Desk);
+//! # fn main() -> std::result::Result<(), sandbox_plugin_api::testkit::Failure> {
+//! # use sandbox_plugin_api::{prelude::json, testkit::TestKit};
+//! let kit = TestKit::<Desk>::new(json!({}))?;
+//! let sheet = kit.session("worker", json!({}))?;
+//! sheet.call("desk:write", json!({ "text": "ink" }))?;
+//! assert_eq!(sheet.call("desk:look", json!({}))?, json!("ink"));
+//! # sheet.close()?;
+//! # kit.run_examples();
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Reading order
 //!
 //! [`context`](CallContext), [`error`](Error) and [`reply`](Reply) are what authors use; [`backend`](mod@backend) is what
@@ -358,7 +428,7 @@ pub mod testkit;
 pub use context::{BackendEnv, CallContext, SessionInfo};
 pub use error::{Code, Error, Result};
 pub use reply::{IntoReply, Reply};
-pub use sandbox_plugin_macros::{backend, tool};
+pub use sandbox_plugin_macros::{backend, tool, tools};
 
 /// Compiles the plugin that the tutorial begins with.
 #[cfg(doctest)]

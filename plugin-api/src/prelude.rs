@@ -4,4 +4,6 @@ pub use schemars::{self, JsonSchema};
 pub use serde::{self, Deserialize, Serialize};
 pub use serde_json::{self, Map, Value, json};
 
-pub use crate::{BackendEnv, CallContext, Code, Error, Reply, Result, SessionInfo, backend, tool};
+pub use crate::{
+    BackendEnv, CallContext, Code, Error, Reply, Result, SessionInfo, backend, tool, tools,
+};

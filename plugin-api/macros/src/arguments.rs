@@ -1,19 +1,23 @@
-//! What stands between the parentheses of `#[backend(…)]` and `#[tool(…)]`.
+//! What stands between the parentheses of `#[backend(…)]`, `#[tools(…)]` and `#[tool(…)]`.
 
 use proc_macro2::{Span, TokenStream};
 use syn::{
-    LitFloat, LitInt, LitStr, Result, Token,
+    Ident, LitFloat, LitInt, LitStr, Result, Token, bracketed,
     meta::ParseNestedMeta,
     parse::{ParseStream, Parser},
+    punctuated::Punctuated,
+    token,
 };
 
-/// `#[backend(name = "…", class = "…", description = "…", version = "…")]`.
+/// `#[backend(name = "…", class = "…", description = "…", version = "…", tools = […])]`.
 #[derive(Default)]
 pub(crate) struct BackendArguments {
     pub(crate) name: Option<LitStr>,
     pub(crate) class: Option<LitStr>,
     pub(crate) description: Option<LitStr>,
     pub(crate) version: Option<LitStr>,
+    /// The names of the `#[tools]` blocks, in the order in which their tools are listed.
+    pub(crate) tools: Vec<Ident>,
 }
 
 impl BackendArguments {
@@ -30,15 +34,41 @@ impl BackendArguments {
             "class" => &mut self.class,
             "description" => &mut self.description,
             "version" => &mut self.version,
+            "tools" => {
+                self.tools.extend(blocks(meta.value()?)?);
+                return Ok(());
+            }
             _ => {
                 return Err(meta.error(
-                    "unknown argument; #[backend] takes name, class, description and version",
+                    "unknown argument; #[backend] takes name, class, description, version and tools",
                 ));
             }
         };
         *field = Some(meta.value()?.parse()?);
         Ok(())
     }
+}
+
+/// `[navigation, input]`.
+fn blocks(value: ParseStream<'_>) -> Result<Vec<Ident>> {
+    if !value.peek(token::Bracket) {
+        return Err(
+            value.error("expected the names of #[tools] blocks: tools = [reading, writing]")
+        );
+    }
+    let list;
+    bracketed!(list in value);
+    let names = Punctuated::<Ident, Token![,]>::parse_terminated(&list)?;
+    Ok(names.into_iter().collect())
+}
+
+/// Reads `#[tools(name)]`.
+pub(crate) fn block_name(tokens: TokenStream) -> Result<Ident> {
+    syn::parse2(tokens).map_err(|error| {
+        let message = "a block of tools has one name, by which the #[backend] block lists it: \
+                       #[tools(reading)] here, tools = [reading] there";
+        syn::Error::new(error.span(), message)
+    })
 }
 
 /// Where a tool runs.

@@ -2,14 +2,14 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{ImplItem, ImplItemFn, ItemImpl, Result, Type, spanned::Spanned};
+use syn::{Ident, ImplItem, ImplItemFn, ItemImpl, Result, Type, spanned::Spanned};
 
 use crate::{
     arguments::BackendArguments,
     lifecycle::{Function, LIFECYCLE, Lifecycle},
-    names::Names,
-    signature::result_type,
-    tool::{self, Tool},
+    names::{Names, Prefix},
+    signature::{SessionType, result_type},
+    tools::{Tools, constant_of, take_attribute},
 };
 
 pub(crate) fn expand(arguments: TokenStream, mut block: ItemImpl) -> Result<TokenStream> {
@@ -18,19 +18,13 @@ pub(crate) fn expand(arguments: TokenStream, mut block: ItemImpl) -> Result<Toke
     let names = Names::new(&arguments, &block)?;
     let session = session_type(&block)?;
     let mut lifecycle = Lifecycle::default();
-    let mut tools = Vec::new();
+    let mut tools = Tools::new(Prefix::Known(&names.name));
     let mut errors: Option<syn::Error> = None;
     for item in &mut block.items {
         let ImplItem::Fn(function) = item else {
             continue;
         };
-        let sorted = sort(
-            function,
-            &names,
-            session.as_ref(),
-            &mut lifecycle,
-            &mut tools,
-        );
+        let sorted = sort(function, session.as_ref(), &mut lifecycle, &mut tools);
         if let Err(error) = sorted {
             match &mut errors {
                 Some(all) => all.combine(error),
@@ -44,7 +38,14 @@ pub(crate) fn expand(arguments: TokenStream, mut block: ItemImpl) -> Result<Toke
         let errors = errors.into_compile_error();
         let lifecycle = Lifecycle::default();
         let create = quote!(::core::unimplemented!());
-        let stub = implementation(&names, &block, None, &lifecycle, &create, &[]);
+        let stub = implementation(
+            &names,
+            &block,
+            None,
+            &lifecycle,
+            &create,
+            &quote!(::std::vec::Vec::new()),
+        );
         return Ok(quote!(#errors #block #stub));
     }
     let implementation = implementation(
@@ -53,14 +54,16 @@ pub(crate) fn expand(arguments: TokenStream, mut block: ItemImpl) -> Result<Toke
         session.as_ref(),
         &lifecycle,
         &create(&block, &lifecycle),
-        &tools,
+        &all_tools(&tools, &arguments.tools),
     );
-    Ok(quote!(#block #implementation))
+    let distinct = distinct(&block, &tools, &arguments.tools);
+    Ok(quote!(#block #implementation #distinct))
 }
 
-fn check_block(block: &ItemImpl) -> Result<()> {
+pub(crate) fn check_block(block: &ItemImpl) -> Result<()> {
     if let Some((_, path, _)) = &block.trait_ {
-        let message = "#[backend] belongs on the struct's own impl block, not on a trait's";
+        let message =
+            "#[backend] and #[tools] belong on the struct's own impl blocks, not on a trait's";
         return Err(syn::Error::new_spanned(path, message));
     }
     if !block.generics.params.is_empty() {
@@ -73,41 +76,24 @@ fn check_block(block: &ItemImpl) -> Result<()> {
 /// Sorts a function: lifecycle, tool, or the author's own.
 fn sort(
     function: &mut ImplItemFn,
-    names: &Names,
     session: Option<&Type>,
     lifecycle: &mut Lifecycle,
-    tools: &mut Vec<Tool>,
+    tools: &mut Tools<'_>,
 ) -> Result<()> {
     let name = function.sig.ident.to_string();
     let is_lifecycle = LIFECYCLE.contains(&name.as_str());
-    let position = function.attrs.iter().position(|attribute| {
-        let last = attribute.path().segments.last();
-        last.is_some_and(|last| last.ident == "tool")
-    });
-    let Some(position) = position else {
+    let Some(attribute) = take_attribute(function) else {
         return if is_lifecycle {
             lifecycle.add(&name, function, session)
         } else {
             Ok(())
         };
     };
-    let attribute = function.attrs.remove(position);
     if is_lifecycle {
         let message = format!("`{name}` is a lifecycle function and cannot be a tool");
         return Err(syn::Error::new(function.sig.ident.span(), message));
     }
-    let tool = tool::expand(&attribute, function, names, session)?;
-    for (name, span) in &tool.names {
-        let taken = tools
-            .iter()
-            .any(|other| other.names.iter().any(|(other, _)| other == name));
-        if taken {
-            let message = format!("another tool is called `{name}` already");
-            return Err(syn::Error::new(*span, message));
-        }
-    }
-    tools.push(tool);
-    Ok(())
+    tools.add(&attribute, function, SessionType::Known(session))
 }
 
 /// The type that `initialize` returns: by it the tools' session parameter is known.
@@ -133,13 +119,41 @@ fn create(block: &ItemImpl, lifecycle: &Lifecycle) -> TokenStream {
         .map_or_else(default, Function::create)
 }
 
+/// The expression that lists the tools of this block and of the further ones.
+fn all_tools(tools: &Tools<'_>, blocks: &[Ident]) -> TokenStream {
+    let own = tools.entries();
+    if blocks.is_empty() {
+        return quote!(::std::vec![#(#own),*]);
+    }
+    let blocks = blocks.iter().map(constant_of);
+    quote! {{
+        let mut tools = ::std::vec![#(#own),*];
+        #(tools.extend((Self::#blocks.tools)());)*
+        tools
+    }}
+}
+
+/// Has the compiler see that no tool of one block is called as one of another: a macro sees one block alone.
+fn distinct(block: &ItemImpl, tools: &Tools<'_>, blocks: &[Ident]) -> TokenStream {
+    let Some(first) = blocks.first() else {
+        return TokenStream::new();
+    };
+    let (backend, own) = (&block.self_ty, tools.names());
+    let blocks = blocks.iter().map(constant_of);
+    quote_spanned! {first.span()=>
+        const _: () = ::sandbox_plugin_api::backend::names::check_distinct(
+            &[&[#(#own),*], #(<#backend>::#blocks.names),*],
+        );
+    }
+}
+
 fn implementation(
     names: &Names,
     block: &ItemImpl,
     session: Option<&Type>,
     lifecycle: &Lifecycle,
     create: &TokenStream,
-    tools: &[Tool],
+    tools: &TokenStream,
 ) -> TokenStream {
     let backend = &block.self_ty;
     let meta = names.meta(lifecycle.kind());
@@ -153,7 +167,6 @@ fn implementation(
     let probe = lifecycle.probe.as_ref().map(probe);
     let initialize = call(lifecycle.initialize.as_ref());
     let cleanup = call(lifecycle.cleanup.as_ref());
-    let tools = tools.iter().map(|tool| &tool.entry);
     quote! {
         #[automatically_derived]
         #[allow(
@@ -211,7 +224,7 @@ fn implementation(
             }
 
             fn tools() -> ::std::vec::Vec<::sandbox_plugin_api::backend::Tool<Self>> {
-                ::std::vec![#(#tools),*]
+                #tools
             }
         }
     }

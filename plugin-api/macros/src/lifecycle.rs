@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::{ImplItemFn, Result, Type, spanned::Spanned};
 
-use crate::signature::{Parameter, Role, allow_our_shape, parameters, result_type};
+use crate::signature::{Parameter, Role, SessionType, allow_our_shape, parameters, result_type};
 
 /// Their names.
 pub(crate) const LIFECYCLE: [&str; 6] = [
@@ -84,7 +84,7 @@ impl Function {
             check_receiver(name, function)?;
         }
         let result = result_type(function)?;
-        let parameters = parameters(function, session)?;
+        let parameters = parameters(function, SessionType::Known(session))?;
         check_roles(name, &parameters)?;
         allow_our_shape(function);
         Ok(Self {

@@ -78,6 +78,38 @@ impl Names {
     }
 }
 
+/// What stands before the colon in a tool's name when the author wrote no colon.
+#[derive(Clone, Copy)]
+pub(crate) enum Prefix<'a> {
+    /// The backend's name, which stands above.
+    Known(&'a LitStr),
+    /// The name of the backend that this type is: it stands in another block.
+    NameOf(&'a Type),
+}
+
+impl Prefix<'_> {
+    /// The prefix, as a constant expression.
+    pub(crate) fn tokens(self) -> TokenStream {
+        match self {
+            Self::Known(name) => quote!(#name),
+            Self::NameOf(backend) => {
+                quote!(<#backend as ::sandbox_plugin_api::backend::Backend>::META.name)
+            }
+        }
+    }
+
+    /// The full name, as a constant expression.
+    pub(crate) fn join(self, action: &str) -> TokenStream {
+        match self {
+            Self::Known(name) => {
+                let full = format!("{}:{action}", name.value());
+                quote!(#full)
+            }
+            Self::NameOf(backend) => quote!(::sandbox_plugin_api::full_name!(#backend, #action)),
+        }
+    }
+}
+
 /// Names are parts of tool names, keys and file names, so they keep to what is safe in all three.
 pub(crate) fn check_name(literal: &LitStr, text: &str) -> Result<()> {
     let good = text.starts_with(|first: char| first.is_ascii_lowercase())

@@ -32,11 +32,33 @@ pub(crate) struct Parameter {
     pub(crate) attributes: Vec<Attribute>,
 }
 
+/// Which references are the session.
+#[derive(Clone, Copy)]
+pub(crate) enum SessionType<'a> {
+    /// Those to what `initialize` returns, if there is one.
+    Known(Option<&'a Type>),
+    /// `initialize` stands in another block: those to a type that is not one of the usual borrowed ones. The compiler
+    /// compares it with the real one.
+    Elsewhere,
+}
+
+impl SessionType<'_> {
+    fn is(self, ty: &Type) -> bool {
+        match self {
+            Self::Known(session) => session == Some(ty),
+            Self::Elsewhere => {
+                let borrowed = ["str", "String", "Vec", "Path", "PathBuf", "Value"];
+                last_segment(ty).is_some_and(|name| !borrowed.contains(&name.as_str()))
+            }
+        }
+    }
+}
+
 /// Takes a function's parameters after `&self` apart, and their attributes away: a function may
 /// not keep doc comments and `#[serde]` on its parameters.
 pub(crate) fn parameters(
     function: &mut ImplItemFn,
-    session: Option<&Type>,
+    session: SessionType<'_>,
 ) -> Result<Vec<Parameter>> {
     let mut parameters = Vec::new();
     for argument in &mut function.sig.inputs {
@@ -47,7 +69,7 @@ pub(crate) fn parameters(
     Ok(parameters)
 }
 
-fn parameter(argument: &mut PatType, session: Option<&Type>) -> Result<Parameter> {
+fn parameter(argument: &mut PatType, session: SessionType<'_>) -> Result<Parameter> {
     let name = match &*argument.pat {
         Pat::Ident(pattern) => Some(pattern.ident.clone()),
         _ => None,
@@ -60,7 +82,7 @@ fn parameter(argument: &mut PatType, session: Option<&Type>) -> Result<Parameter
     })
 }
 
-fn role(ty: &Type, session: Option<&Type>) -> Result<Role> {
+fn role(ty: &Type, session: SessionType<'_>) -> Result<Role> {
     if let Type::Reference(reference) = ty {
         if reference.mutability.is_some() {
             let message = "calls run at the same time, also in one session: take it by & and put \
@@ -86,12 +108,12 @@ fn role(ty: &Type, session: Option<&Type>) -> Result<Role> {
     Ok(Role::Value)
 }
 
-fn reference_role(ty: &Type, session: Option<&Type>) -> Option<Role> {
+fn reference_role(ty: &Type, session: SessionType<'_>) -> Option<Role> {
     match last_segment(ty).as_deref() {
         Some("CallContext") => Some(Role::Context),
         Some("SessionInfo") => Some(Role::Info),
         Some("BackendEnv") => Some(Role::Env),
-        _ if session == Some(ty) => Some(Role::Session),
+        _ if session.is(ty) => Some(Role::Session),
         _ => None,
     }
 }

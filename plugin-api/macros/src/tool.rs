@@ -6,15 +6,15 @@ use syn::{Attribute, ImplItemFn, LitStr, Result, Type, ext::IdentExt, spanned::S
 
 use crate::{
     arguments::{Mode, ToolArguments},
-    names::{Names, check_name},
+    names::{Prefix, check_name},
     params::Params,
-    signature::{Parameter, Role, allow_our_shape, doc_text, parameters, result_type},
+    signature::{Parameter, Role, SessionType, allow_our_shape, doc_text, parameters, result_type},
 };
 
 /// A tool of a block.
 pub(crate) struct Tool {
-    /// Its full name and its aliases, and where the author wrote them.
-    pub(crate) names: Vec<(String, Span)>,
+    /// Its name and its aliases.
+    pub(crate) names: Vec<ToolName>,
     /// The expression that makes its entry.
     pub(crate) entry: TokenStream,
 }
@@ -22,8 +22,8 @@ pub(crate) struct Tool {
 pub(crate) fn expand(
     attribute: &Attribute,
     function: &mut ImplItemFn,
-    names: &Names,
-    session: Option<&Type>,
+    prefix: Prefix<'_>,
+    session: SessionType<'_>,
 ) -> Result<Tool> {
     let arguments = ToolArguments::parse(attribute)?;
     check(function, &arguments)?;
@@ -31,8 +31,8 @@ pub(crate) fn expand(
     let parameters = parameters(function, session)?;
     check_parameters(&parameters)?;
     allow_our_shape(function);
-    let called = Called::of(&arguments, function, names)?;
-    let spec = spec(&arguments, function, &called, &parameters);
+    let called = Called::of(&arguments, function, prefix)?;
+    let spec = spec(&arguments, function, &called, prefix, &parameters);
     let params = Params::of(&parameters)?;
     let begin = begin(&arguments, function, &parameters, &params, &result);
     let (declaration, ty) = (&params.declaration, &params.ty);
@@ -100,14 +100,22 @@ fn check_parameters(parameters: &[Parameter]) -> Result<()> {
     Ok(())
 }
 
-/// What a tool is called, in full.
+/// What a tool is called.
 struct Called {
-    names: Vec<(String, Span)>,
-    resource_type: String,
+    names: Vec<ToolName>,
+    /// The resource type, unless it is the backend's name.
+    resource_type: Option<String>,
+}
+
+/// One name of a tool, and where the author wrote it.
+pub(crate) struct ToolName {
+    resource: Option<String>,
+    action: String,
+    pub(crate) span: Span,
 }
 
 impl Called {
-    fn of(arguments: &ToolArguments, function: &ImplItemFn, names: &Names) -> Result<Self> {
+    fn of(arguments: &ToolArguments, function: &ImplItemFn, prefix: Prefix<'_>) -> Result<Self> {
         let ident = &function.sig.ident;
         let name = arguments
             .name
@@ -117,44 +125,88 @@ impl Called {
         let resource_type = match (&arguments.resource_type, written.split_once(':')) {
             (Some(given), _) => {
                 check_name(given, &given.value())?;
-                given.value()
+                Some(given.value())
             }
-            (None, Some((resource, _))) => resource.to_owned(),
-            (None, None) => names.name.value(),
+            (None, Some((resource, _))) => Some(resource.to_owned()),
+            (None, None) => None,
         };
-        let mut all = vec![full(&name, &resource_type)?];
-        for alias in &arguments.aliases {
-            all.push(full(alias, &resource_type)?);
-        }
+        let all = std::iter::once(&name).chain(&arguments.aliases);
+        let names = all.map(|name| ToolName::of(name, resource_type.as_deref(), prefix));
         Ok(Self {
-            names: all,
+            names: names.collect::<Result<_>>()?,
             resource_type,
         })
     }
 }
 
-/// The name in full: `resource:action`.
-fn full(name: &LitStr, resource_type: &str) -> Result<(String, Span)> {
-    let written = name.value();
-    let (resource, action) = written.split_once(':').unwrap_or((resource_type, &written));
-    if resource != resource_type {
-        let message = format!("the part before the colon is the resource type, `{resource_type}`");
-        return Err(syn::Error::new(name.span(), message));
+impl ToolName {
+    fn of(name: &LitStr, resource_type: Option<&str>, prefix: Prefix<'_>) -> Result<Self> {
+        let written = name.value();
+        let (resource, action) = match written.split_once(':') {
+            Some((resource, action)) => (Some(resource), action),
+            None => (resource_type, written.as_str()),
+        };
+        if let (Some(found), expected) = (resource, resource_type)
+            && let Some(message) = wrong_resource(found, expected, prefix)
+        {
+            return Err(syn::Error::new(name.span(), message));
+        }
+        if let Some(resource) = resource {
+            check_name(name, resource)?;
+        }
+        check_name(name, action)?;
+        Ok(Self {
+            resource: resource.map(str::to_owned),
+            action: action.to_owned(),
+            span: name.span(),
+        })
     }
-    check_name(name, resource)?;
-    check_name(name, action)?;
-    Ok((format!("{resource}:{action}"), name.span()))
+
+    /// The name as far as it is known before the compiler runs.
+    pub(crate) fn text(&self, prefix: Prefix<'_>) -> String {
+        match (&self.resource, prefix) {
+            (Some(resource), _) => format!("{resource}:{}", self.action),
+            (None, Prefix::Known(name)) => format!("{}:{}", name.value(), self.action),
+            (None, Prefix::NameOf(_)) => self.action.clone(),
+        }
+    }
+
+    /// The full name, `resource:action`, as a constant expression.
+    pub(crate) fn tokens(&self, prefix: Prefix<'_>) -> TokenStream {
+        let Some(resource) = &self.resource else {
+            return prefix.join(&self.action);
+        };
+        let full = format!("{resource}:{}", self.action);
+        quote!(#full)
+    }
+}
+
+/// What is wrong with the resource type of an alias, if it is not the tool's.
+fn wrong_resource(found: &str, expected: Option<&str>, prefix: Prefix<'_>) -> Option<String> {
+    let expected = match (expected, prefix) {
+        (Some(given), _) => given.to_owned(),
+        (None, Prefix::Known(backend)) => backend.value(),
+        (None, Prefix::NameOf(_)) => {
+            return Some("an alias has the resource type of its tool: leave it out here".into());
+        }
+    };
+    (expected != found)
+        .then(|| format!("the part before the colon is the resource type, `{expected}`"))
 }
 
 fn spec(
     arguments: &ToolArguments,
     function: &ImplItemFn,
     called: &Called,
+    prefix: Prefix<'_>,
     parameters: &[Parameter],
 ) -> TokenStream {
-    let mut names = called.names.iter().map(|(name, _)| name);
+    let mut names = called.names.iter().map(|name| name.tokens(prefix));
     let (name, aliases) = (names.next(), names);
-    let resource_type = &called.resource_type;
+    let resource_type = called
+        .resource_type
+        .as_ref()
+        .map_or_else(|| prefix.tokens(), |given| quote!(#given));
     let title = arguments
         .title
         .as_ref()
@@ -180,7 +232,7 @@ fn spec(
     quote! {
         ::sandbox_plugin_api::backend::ToolSpec {
             name: #name,
-            aliases: &[#(#aliases),*],
+            aliases: const { &[#(#aliases),*] },
             resource_type: #resource_type,
             title: #title,
             description: #description,
@@ -207,7 +259,6 @@ fn begin(
     let values = parameters.iter().filter_map(argument);
     let wait = function.sig.asyncness.map(|_| quote!(.await));
     // What the compiler finds wrong with the future or the result it shows where the author wrote it.
-    let at = |span: Span| span.resolved_at(Span::call_site());
     let reply = quote_spanned! {at(result.span())=>
         ::sandbox_plugin_api::IntoReply::into_reply(value)
     };
@@ -233,14 +284,30 @@ fn begin(
     }
 }
 
+/// This place, with the names that the macro's own code sees.
+fn at(span: Span) -> Span {
+    span.resolved_at(Span::call_site())
+}
+
+/// The place of the type behind a reference: that of the whole would be the `&` alone.
+fn referred(ty: &Type) -> Span {
+    match ty {
+        Type::Reference(reference) => reference.elem.span(),
+        _ => ty.span(),
+    }
+}
+
 /// What the call of the author's function passes for a parameter.
 fn argument(parameter: &Parameter) -> Option<TokenStream> {
     Some(match parameter.role {
         Role::Context => quote!(&call.context),
         Role::Info => quote!(call.info()?),
         Role::OptionalInfo => quote!(call.info_or_none()),
-        Role::Session => quote!(call.session()?),
-        Role::OptionalSession => quote!(call.session_or_none()),
+        // Where `initialize` stands in another block, the compiler finds a wrong type, and shows it there.
+        Role::Session => quote_spanned!(at(referred(&parameter.ty))=> call.session()?),
+        Role::OptionalSession => {
+            quote_spanned!(at(parameter.ty.span())=> call.session_or_none())
+        }
         Role::Value => {
             let name = &parameter.name;
             quote!(#name)
