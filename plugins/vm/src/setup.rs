@@ -110,7 +110,7 @@ async fn one(
     match step {
         Step::Launch { command } => desktop.launch(&command.words()).await.map(drop),
         Step::Execute { command } => run(desktop, &command.words(), end).await,
-        Step::Open { path } => run(desktop, &["xdg-open".into(), path.clone()], end).await,
+        Step::Open { path } => open(desktop, path, end).await,
         Step::Sleep { seconds } => {
             let most = end.saturating_duration_since(Instant::now());
             match Duration::try_from_secs_f64(*seconds) {
@@ -152,6 +152,28 @@ async fn run(desktop: &dyn Desktop, command: &[String], end: Instant) -> Result<
             command[0]
         ))),
     }
+}
+
+/// Opens a file or an address. `xdg-open` may last as long as the program that it starts: when it has not failed for a
+/// moment, it has found one.
+async fn open(desktop: &dyn Desktop, path: &str, end: Instant) -> Result<(), Failure> {
+    let script = "command -v xdg-open >/dev/null || exit 127
+        setsid xdg-open \"$1\" >/dev/null 2>&1 &
+        for moment in 1 2 3 4 5 6 7 8 9 10; do
+            kill -0 $! 2>/dev/null || { wait $!; exit $?; }
+            sleep 0.1
+        done";
+    let words = ["sh", "-c", script, "sh", path].map(str::to_owned);
+    let left = end.saturating_duration_since(Instant::now());
+    let why = match desktop.run(&words, left).await? {
+        0 => return Ok(()),
+        2 => "there is no such file",
+        127 => "the program xdg-open is not installed (apt-get install xdg-utils)",
+        _ => "the desktop has no program for it, or that program failed",
+    };
+    Err(Failure::Refused(format!(
+        "{path:?} could not be opened: {why}"
+    )))
 }
 
 async fn fetch(desktop: &dyn Desktop, file: &Fetched, end: Instant) -> Result<(), Failure> {

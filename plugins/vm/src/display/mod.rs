@@ -8,6 +8,7 @@ mod client;
 mod cookie;
 mod grab;
 mod keyboard;
+mod leftovers;
 mod room;
 mod view;
 
@@ -127,8 +128,12 @@ impl Display {
         let mut fitting = Fitting {
             server: server(shape, machine.has_namespaces()),
             cookie: &cookie,
-            files: vec![("openbox.xml", include_bytes!("openbox.xml").to_vec())],
-            variables: Vec::new(),
+            files: vec![
+                ("openbox.xml", include_bytes!("openbox.xml").to_vec()),
+                ("mimeapps.list", include_bytes!("mimeapps.list").to_vec()),
+            ],
+            // What programs open files is looked up there after the desktop's own home.
+            variables: vec![("XDG_CONFIG_DIRS", format!("{FOLDER}:/etc/xdg"))],
         };
         if let Some(password) = &password {
             fitting.files.push(("password", password.file.clone()));
@@ -248,6 +253,9 @@ impl Provider for Display {
             self.check(shape)?;
             let probed = Machine::probe(&self.policy(shape)).await;
             let machine = probed.map_err(|missing| Failure::Unavailable(missing.to_string()))?;
+            if !machine.has_namespaces() {
+                leftovers::sweep();
+            }
             *self.machine.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(machine));
             Ok(())
         })

@@ -16,7 +16,7 @@ use sandbox_isolation::{Machine, Mount, Policy, Sandbox, Stdio3};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 
-use super::cookie::Cookie;
+use super::{cookie::Cookie, leftovers};
 use crate::desktop::Failure;
 
 /// Where X servers have their sockets.
@@ -70,7 +70,7 @@ pub(super) fn socket_inside(private: bool, name: &str) -> String {
     }
 }
 
-/// What stands in a server's arguments for the folder, whose name is not known before.
+/// What stands in a server's arguments and in variables for the folder, whose name is not known before.
 pub(super) const FOLDER: &str = "@FOLDER@";
 
 /// What a program answered to being started.
@@ -111,13 +111,14 @@ impl Room {
             make_for_the_user(&folder, &home)?;
             text(&home)
         };
+        let placed = |text: &str| text.replace(FOLDER, &inside.to_string_lossy());
         program.argv = [
             "/bin/sh".into(),
             text(&inside.join("supervise")),
             text(&inside),
         ]
         .into_iter()
-        .chain(fitting.server)
+        .chain(fitting.server.iter().map(|word| placed(word)))
         .chain(["-auth".into(), text(&inside.join("authority"))])
         .map(Into::into)
         .collect();
@@ -125,7 +126,7 @@ impl Room {
         let variables = fitting.variables.into_iter();
         program
             .env
-            .extend(variables.map(|(name, value)| (name.to_owned(), value)));
+            .extend(variables.map(|(name, value)| (name.to_owned(), placed(&value))));
         let streams = Stdio3 {
             stdin: Stdio::piped(),
             stdout: Stdio::piped(),
@@ -263,10 +264,7 @@ impl Room {
     /// sandbox has a `/tmp` of its own.
     fn remove_locks(&self) {
         if !self.private {
-            let socket = format!("{X_SOCKETS}/X{}", self.display);
-            for path in [socket, format!("/tmp/.X{}-lock", self.display)] {
-                drop(fs::remove_file(path));
-            }
+            leftovers::remove(&self.display.to_string());
         }
     }
 

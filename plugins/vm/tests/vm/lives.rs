@@ -1,12 +1,90 @@
 //! What belongs to a session and ends with it: recordings, views, and what a worker may ask for.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
+use des::Des;
+use des::cipher::{BlockEncrypt, KeyInit};
 use serde_json::json;
 
-use super::{backend, in_session, processes_with};
+use super::{backend, in_session, kill, processes_with};
+
+/// Somebody who looks at a desktop, by RFB 3.8 (RFC 6143).
+struct Viewer {
+    server: TcpStream,
+    size: (u16, u16),
+}
+
+impl Viewer {
+    /// Comes in with a password, or not.
+    fn log_in(port: u16, password: &str) -> Option<Self> {
+        let mut viewer = Self {
+            server: TcpStream::connect(("127.0.0.1", port)).unwrap(),
+            size: (0, 0),
+        };
+        assert_eq!(&viewer.read::<12>(), b"RFB 003.008\n");
+        viewer.write(b"RFB 003.008\n");
+        assert_eq!(viewer.read(), [1, 2], "one way to come in: by password");
+        viewer.write(&[2]);
+        let challenge: [u8; 16] = viewer.read();
+        viewer.write(&answer(password, challenge));
+        if viewer.read() != [0; 4] {
+            return None;
+        }
+        // Others may look as well.
+        viewer.write(&[1]);
+        let screen: [u8; 24] = viewer.read();
+        let number = |at: usize| u16::from_be_bytes([screen[at], screen[at + 1]]);
+        viewer.size = (number(0), number(2));
+        let name = u32::from_be_bytes([screen[20], screen[21], screen[22], screen[23]]);
+        for _ in 0..name {
+            viewer.read::<1>();
+        }
+        Some(viewer)
+    }
+
+    /// A pixel of the screen, in the order of its bytes.
+    fn pixel(&mut self, x: u16, y: u16) -> [u8; 4] {
+        // As it is, not compressed.
+        self.write(&[2, 0, 0, 1, 0, 0, 0, 0]);
+        let mut request = vec![3, 0];
+        for number in [x, y, 1, 1] {
+            request.extend(number.to_be_bytes());
+        }
+        self.write(&request);
+        assert_eq!(self.read(), [0, 0, 0, 1], "an update of one rectangle");
+        let rectangle: [u8; 12] = self.read();
+        assert_eq!(rectangle[4..], [0, 1, 0, 1, 0, 0, 0, 0]);
+        self.read()
+    }
+
+    fn read<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.server.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.server.write_all(bytes).unwrap();
+    }
+}
+
+/// What a password answers to a challenge: DES, with the bits of each byte of the key the other way round.
+fn answer(password: &str, challenge: [u8; 16]) -> Vec<u8> {
+    let mut key = [0; 8];
+    for (bits, letter) in key.iter_mut().zip(password.bytes()) {
+        *bits = letter.reverse_bits();
+    }
+    let cipher = Des::new(&key.into());
+    let blocks = challenge.chunks_exact(8).flat_map(|block| {
+        let mut block = <[u8; 8]>::try_from(block).unwrap().into();
+        cipher.encrypt_block(&mut block);
+        block.to_vec()
+    });
+    blocks.collect()
+}
 
 #[test]
 fn a_recorded_session_leaves_a_video() {
@@ -57,26 +135,12 @@ fn a_view_asks_for_a_password_and_closes_with_its_session() {
     let view = session.call("vm:info", json!({})).unwrap()["vnc"].take();
     assert_eq!(view["password"].as_str().unwrap().len(), 8);
     let port = u16::try_from(view["port"].as_u64().unwrap()).unwrap();
-    let mut guest = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let mut read = |count: usize| {
-        let mut bytes = vec![0; count];
-        guest.read_exact(&mut bytes).unwrap();
-        bytes
-    };
-    assert_eq!(read(12), b"RFB 003.008\n");
-    guest.write_all(b"RFB 003.008\n").unwrap();
-    let mut read = |count: usize| {
-        let mut bytes = vec![0; count];
-        guest.read_exact(&mut bytes).unwrap();
-        bytes
-    };
-    assert_eq!(read(2), [1, 2], "one way to come in: by password");
-    guest.write_all(&[2]).unwrap();
-    guest.read_exact(&mut [0; 16]).unwrap();
-    guest.write_all(&[0; 16]).unwrap();
-    let mut result = [0; 4];
-    guest.read_exact(&mut result).unwrap();
-    assert_ne!(result, [0; 4], "a wrong answer to the challenge was taken");
+    let password = view["password"].as_str().unwrap();
+    let mut viewer = Viewer::log_in(port, password).expect("the password of the session");
+    assert_eq!(viewer.size, (821, 621));
+    assert!(Viewer::log_in(port, "wrong123").is_none());
+    // The background's colour, in the viewer's order: blue, green, red.
+    assert_eq!(viewer.pixel(10, 600)[..3], [0x5c, 0x4d, 0x33]);
     session
         .call("vm:click", json!({ "x": 820, "y": 620 }))
         .unwrap();
@@ -139,14 +203,6 @@ fn every_other_tool_has_an_example_that_works() {
 #[test]
 fn without_isolation_a_desktop_leaves_nothing_either() {
     let kit = backend(json!({ "sandbox": "off", "screen_size": [823, 623] }));
-    let locks = || {
-        let entries = std::fs::read_dir("/tmp").unwrap().flatten();
-        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names
-            .filter(|name| name.starts_with(".X") && name.ends_with("-lock"))
-            .count()
-    };
-    let before = locks();
     let session = kit.session(
         "worker",
         json!({ "setup": [{ "type": "launch", "parameters": { "command": ["xterm"] } }] }),
@@ -155,5 +211,35 @@ fn without_isolation_a_desktop_leaves_nothing_either() {
     session.call("vm:screenshot", json!({})).unwrap();
     session.close().unwrap();
     assert!(processes_with("823x623x24").is_empty());
-    assert_eq!(locks(), before);
+}
+
+/// An X server without a sandbox, and its socket.
+fn bare_server() -> (Child, PathBuf) {
+    let mut server = Command::new("Xvfb")
+        .args(["-displayfd", "1", "-nolisten", "tcp"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut number = String::new();
+    let answers = server.stdout.take().unwrap();
+    BufReader::new(answers).read_line(&mut number).unwrap();
+    let socket = format!("/tmp/.X11-unix/X{}", number.trim());
+    (server, socket.into())
+}
+
+#[test]
+fn what_killed_servers_left_without_isolation_is_swept() {
+    let (mut alive, used) = bare_server();
+    let (mut dead, left) = bare_server();
+    kill(&[dead.id().cast_signed()]);
+    dead.wait().unwrap();
+    assert!(left.exists());
+    let kit = backend(json!({ "sandbox": "off" }));
+    assert!(!left.exists());
+    assert!(used.exists());
+    kit.shutdown().unwrap();
+    alive.kill().unwrap();
+    alive.wait().unwrap();
+    std::fs::remove_file(used).ok();
 }

@@ -1,5 +1,8 @@
 //! Programs on a desktop, what they tell about their windows, and the set-up of a session.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+
 use serde_json::{Value, json};
 
 use super::seen::Terminal;
@@ -158,4 +161,45 @@ fn set_up_steps_are_carried_out_before_the_session_is_there() {
     let local = json!([{ "url": "file:///etc/hostname", "path": "x" }]);
     let download = json!({ "type": "download", "parameters": { "files": local } });
     assert_eq!(refused(download).code, 1002);
+}
+
+#[test]
+fn files_are_fetched_and_opened_before_the_session_is_there() {
+    let text = "Grüße aus dem Netz";
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}/letter.txt", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut guest in listener.incoming().map_while(Result::ok) {
+            let mut request = BufReader::new(guest.try_clone().unwrap()).lines();
+            while request
+                .next()
+                .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+            {}
+            let length = text.len();
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+            guest.write_all((head + text).as_bytes()).unwrap();
+        }
+    });
+    let steps = json!([
+        { "type": "download", "parameters": { "files": [{ "url": url, "path": "new/letter.txt" }] } },
+        { "type": "open", "parameters": { "path": "new/letter.txt" } },
+    ]);
+    let kit = backend(json!({ "network": true }));
+    let session = kit.session("worker", json!({ "setup": steps })).unwrap();
+    eventually("the letter is on the screen", || {
+        let answer = session.call("vm:screenshot", json!({})).unwrap();
+        texts(&answer["accessibility_tree"])
+            .contains(text)
+            .then_some(())
+    });
+    session.close().unwrap();
+
+    let closed = backend(json!({}));
+    let refused = closed
+        .session("worker", json!({ "setup": steps }))
+        .err()
+        .unwrap();
+    assert_eq!(refused.code, 2001);
+    assert!(refused.message.contains("\"network\": true"), "{refused:?}");
 }

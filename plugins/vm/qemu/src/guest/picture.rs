@@ -1,7 +1,6 @@
 //! Pictures of the screen.
 //!
-//! QEMU writes a PPM file, which is the picture as it is: at 1920×1080 that takes it 6 ms, and PNG 60, in which the
-//! guest stands still.
+//! QEMU writes a PPM file, which is the picture as it is: the guest stands still meanwhile, and would longer for a PNG.
 
 use std::{
     io,
