@@ -258,6 +258,27 @@ fn a_worn_browser_is_replaced_and_ends_with_its_last_session() {
 }
 
 #[test]
+fn a_browser_is_worn_by_the_memory_it_has() {
+    for (mib, worn) in [(1, true), (1_000_000, false)] {
+        let program = Program::new();
+        let kit = backend(program.config(json!({ "recycle_after": { "mib": mib } })));
+        let old = Visit::of(&kit, json!({}));
+        let first = program.process().unwrap();
+        old.close();
+        let new = Visit::of(&kit, json!({}));
+        if worn {
+            eventually("the worn browser ends", || {
+                Program::family(first).is_empty()
+            });
+        }
+        new.open("/second");
+        assert_eq!(program.process() != Some(first), worn, "{mib} MiB");
+        new.close();
+        kit.shutdown().unwrap();
+    }
+}
+
+#[test]
 fn the_browser_has_its_own_user_sandbox_and_environment() {
     let program = Program::new();
     let kit = backend(program.config(json!({ "sandbox": "best_effort" })));

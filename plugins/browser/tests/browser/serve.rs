@@ -54,6 +54,11 @@ struct Server {
 
 impl Server {
     fn start(config: &Value) -> Self {
+        Self::start_on(config, None)
+    }
+
+    /// A server with a display in its environment, or none.
+    fn start_on(config: &Value, display: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.json");
         let text = json!({
@@ -61,7 +66,12 @@ impl Server {
             "resources": { "browser": { "backend_class": "browser", "config": config } },
         });
         std::fs::write(&file, text.to_string()).unwrap();
-        let mut child = Command::new(built().join("sandbox"))
+        let mut command = Command::new(built().join("sandbox"));
+        match display {
+            Some(display) => command.env("DISPLAY", display),
+            None => command.env_remove("DISPLAY"),
+        };
+        let mut child = command
             .args(["serve", "--log-format", "json", "--config"])
             .arg(&file)
             .env_remove("SANDBOX_INSTANCE")
@@ -213,5 +223,48 @@ fn many_workers_do_not_disturb_each_other() {
                 assert_eq!(ended["code"], 0, "{ended}");
             });
         }
+    });
+}
+
+#[test]
+fn a_browser_with_a_window_lives_and_dies_with_its_display() {
+    let mut display = Command::new("Xvfb")
+        .args(["-displayfd", "1", "-nolisten", "tcp"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut number = String::new();
+    let answers = display.stdout.take().unwrap();
+    BufReader::new(answers).read_line(&mut number).unwrap();
+    let (name, site) = (format!(":{}", number.trim()), Site::start());
+    let config = json!({ "headless": false, "allowed_hosts": ["127.0.0.1"] });
+
+    let server = Server::start_on(&config, None);
+    let refused = server.create("w");
+    assert_eq!(refused["code"], 2004, "{refused}");
+    assert!(refused["message"].as_str().unwrap().contains("DISPLAY"));
+    drop(server);
+
+    let server = Server::start_on(&config, Some(&name));
+    let created = server.create("w");
+    assert_eq!(created["code"], 0, "{created}");
+    let landed = server.call("w", "goto", json!({ "url": site.url("/second") }));
+    assert_eq!(landed["data"]["title"], "Second", "{landed}");
+    let script = json!({ "script": "[navigator.userAgent, outerHeight - innerHeight]" });
+    let seen = server.call("w", "evaluate", script)["data"]["result"].take();
+    assert!(!seen[0].as_str().unwrap().contains("Headless"), "{seen}");
+    assert!(
+        seen[1].as_f64().unwrap() > 0.0,
+        "no window round it: {seen}"
+    );
+    let picture = server.call("w", "screenshot", json!({}));
+    assert_eq!(picture["code"], 0, "{picture}");
+
+    display.kill().unwrap();
+    display.wait().unwrap();
+    std::fs::remove_file(format!("/tmp/.X11-unix/X{}", number.trim())).ok();
+    eventually("the browser died with its display", || {
+        server.call("w", "snapshot", json!({}))["code"] == 1003
     });
 }
