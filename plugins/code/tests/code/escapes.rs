@@ -76,10 +76,13 @@ impl Drop for Victim {
     }
 }
 
+/// A file that only isolation keeps from programs: its mode and its folder's let everybody at it.
 fn secret_in(folder: &Path) -> String {
     let file = folder.join("secret");
     std::fs::write(&file, "hush").unwrap();
-    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+    for (path, mode) in [(&*file, 0o666), (folder, 0o777)] {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    }
     file.to_string_lossy().into_owned()
 }
 
