@@ -4,7 +4,7 @@
 
 mod server;
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 use sandbox_client::Client;
 use serde_json::{Value, json};
@@ -120,6 +120,79 @@ async fn nothing_survives_a_server_that_is_killed() {
         server.machines().is_empty() && !folders.iter().any(|folder| folder.exists())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_goes_on_from_a_snapshot_with_memory() {
+    let first = Server::start().await;
+    let worker = first.worker("w").await;
+    call(&worker, "vm:type", json!({ "text": "green\n" })).await;
+    shows(&worker, EDGE, GREEN).await;
+    call(&worker, "vm:snapshot", json!({ "name": "green" })).await;
+    let machine = first.machines()[0];
+    let overlay = fs::read_link(format!("/proc/{machine}/cwd")).unwrap();
+    let line = fs::read(format!("/proc/{machine}/cmdline")).unwrap();
+    let line = String::from_utf8_lossy(&line);
+    let mut files = line.split("\"filename\":\"").skip(1);
+    let template = files
+        .find_map(|rest| {
+            rest.split('"')
+                .next()
+                .filter(|path| path.contains("templates"))
+        })
+        .expect("the disk below the overlay");
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("green.qcow2");
+    fs::copy(overlay.join("disk.qcow2"), &image).unwrap();
+    let rebased = Command::new("qemu-img")
+        .args(["rebase", "-u", "-F", "qcow2", "-b", template])
+        .arg(&image)
+        .status();
+    assert!(rebased.unwrap().success());
+    drop(first);
+
+    let config = json!({ "vm_path": image, "snapshot_name": "s green" });
+    let second = Server::start_with(config).await;
+    let worker = second.worker("w").await;
+    shows(&worker, EDGE, GREEN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_machine_with_a_network_leaves_a_video() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = json!({ "network": true, "recording": true, "recording_path": folder.path() });
+    let server = Server::start_with(config).await;
+    let worker = server.worker("w").await;
+    let line = fs::read(format!("/proc/{}/cmdline", server.machines()[0])).unwrap();
+    assert!(
+        String::from_utf8_lossy(&line).contains("user,"),
+        "no network"
+    );
+    call(&worker, "vm:type", json!({ "text": "green\n" })).await;
+    shows(&worker, EDGE, GREEN).await;
+    call(&worker, "vm:wait", json!({ "seconds": 1 })).await;
+    worker.destroy_session("vm").await.unwrap();
+
+    let videos: Vec<PathBuf> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(videos.len(), 1, "{videos:?}");
+    let frames = Command::new("ffmpeg")
+        .args(["-loglevel", "error", "-i"])
+        .arg(&videos[0])
+        .args(["-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
+        .output()
+        .unwrap()
+        .stdout;
+    let size = 800 * 600 * 3;
+    assert!(frames.len() >= 2 * size, "{} bytes of frames", frames.len());
+    let last = &frames[frames.len() - size..];
+    let (x, y) = EDGE;
+    let place = 3 * (y * 800 + x) as usize;
+    let near = |(have, want): (&u8, u8)| have.abs_diff(want) < 16;
+    let pixel = &last[place..place + 3];
+    assert!(pixel.iter().zip(GREEN).all(near), "{pixel:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,8 +64,13 @@ pub(crate) struct Server {
 impl Server {
     /// A server whose backend is warm: the image has been booted.
     pub(crate) async fn start() -> Self {
+        Self::start_with(json!({})).await
+    }
+
+    /// One with more in the backend's configuration.
+    pub(crate) async fn start_with(more: Value) -> Self {
         let path = env::var_os("PATH").unwrap_or_default();
-        let server = Self::start_with_path(path.as_ref());
+        let server = Self::launch(path.as_ref(), more);
         let outcome = server.client("warm").warmup(None).await.unwrap();
         assert!(outcome.errors.is_empty(), "{outcome:?}");
         server
@@ -73,9 +78,16 @@ impl Server {
 
     /// A server that finds programs in these folders.
     pub(crate) fn start_with_path(path: &Path) -> Self {
+        Self::launch(path, json!({}))
+    }
+
+    fn launch(path: &Path, mut more: Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("config.json");
-        fs::write(&config, configuration().to_string()).unwrap();
+        let mut whole = configuration();
+        let vm = whole["resources"]["vm"]["config"].as_object_mut().unwrap();
+        vm.append(more.as_object_mut().unwrap());
+        fs::write(&config, whole.to_string()).unwrap();
         let mut child = Command::new(PROGRAMS.join("sandbox"))
             .args(["serve", "--log-format", "json", "--config"])
             .arg(config)
