@@ -226,6 +226,16 @@ fn many_workers_do_not_disturb_each_other() {
     });
 }
 
+/// A process that ends with its test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn a_browser_with_a_window_lives_and_dies_with_its_display() {
     let mut display = Command::new("Xvfb")
@@ -234,8 +244,9 @@ fn a_browser_with_a_window_lives_and_dies_with_its_display() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut number = String::new();
     let answers = display.stdout.take().unwrap();
+    let display = Ended(display);
+    let mut number = String::new();
     BufReader::new(answers).read_line(&mut number).unwrap();
     let (name, site) = (format!(":{}", number.trim()), Site::start());
     let config = json!({ "headless": false, "allowed_hosts": ["127.0.0.1"] });
@@ -261,8 +272,7 @@ fn a_browser_with_a_window_lives_and_dies_with_its_display() {
     let picture = server.call("w", "screenshot", json!({}));
     assert_eq!(picture["code"], 0, "{picture}");
 
-    display.kill().unwrap();
-    display.wait().unwrap();
+    drop(display);
     std::fs::remove_file(format!("/tmp/.X11-unix/X{}", number.trim())).ok();
     eventually("the browser died with its display", || {
         server.call("w", "snapshot", json!({}))["code"] == 1003

@@ -214,8 +214,18 @@ fn without_isolation_a_desktop_leaves_nothing_either() {
     assert!(processes_with("823x623x24").is_empty());
 }
 
+/// A process that ends with its test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// An X server without a sandbox, and its socket.
-fn bare_server() -> (Child, PathBuf) {
+fn bare_server() -> (Ended, PathBuf) {
     let mut server = Command::new("Xvfb")
         .args(["-displayfd", "1", "-nolisten", "tcp"])
         .stdout(Stdio::piped())
@@ -226,22 +236,21 @@ fn bare_server() -> (Child, PathBuf) {
     let answers = server.stdout.take().unwrap();
     BufReader::new(answers).read_line(&mut number).unwrap();
     let socket = format!("/tmp/.X11-unix/X{}", number.trim());
-    (server, socket.into())
+    (Ended(server), socket.into())
 }
 
 #[test]
 fn what_killed_servers_left_without_isolation_is_swept() {
-    let (mut alive, used) = bare_server();
+    let (alive, used) = bare_server();
     let (mut dead, left) = bare_server();
     // The next server that starts may take the number, and the name, over.
     let inode = std::fs::metadata(&left).unwrap().ino();
-    kill(&[dead.id().cast_signed()]);
-    dead.wait().unwrap();
+    kill(&[dead.0.id().cast_signed()]);
+    dead.0.wait().unwrap();
     let kit = backend(json!({ "sandbox": "off" }));
     assert!(std::fs::metadata(&left).map(|left| left.ino()).ok() != Some(inode));
     assert!(used.exists());
     kit.shutdown().unwrap();
-    alive.kill().unwrap();
-    alive.wait().unwrap();
+    drop(alive);
     std::fs::remove_file(used).ok();
 }
