@@ -140,6 +140,24 @@ async fn each_hears_of_its_own_and_operators_of_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_for_one_call_is_not_counted_among_those_that_are_shown() {
+    let web = Web::of(json!({ "hangs": {}, "counter": {} })).await;
+    create(&web, "").await;
+    let body = json!({ "worker_id": "w", "action": "hangs:forever" }).to_string();
+    let mut raw = web.connect().await;
+    raw.say(super::web::post("/api/v1/execute", &body)).await;
+    let sessions = &web.engine.sandbox.sessions;
+    crate::engine::until("the second", || (sessions.count() == 2).then_some(())).await;
+    let mut ear = Ear::new(&web, "").await;
+    let shown = ear.until("sessions", |_| true).await;
+    assert!(count("sessions", 1)(&shown), "{shown}");
+    assert_eq!(ear.heard["server"]["server"]["sessions"], 1);
+    drop(raw);
+    crate::engine::until("its end", || (sessions.count() == 1).then_some(())).await;
+    assert_eq!(sessions.lasting(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_goes_away_is_not_listened_for_any_more() {
     let web = web().await;
     let feed = &web.engine.sandbox.observers.feed;
