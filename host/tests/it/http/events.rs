@@ -126,6 +126,11 @@ async fn each_hears_of_its_own_and_operators_of_everything() {
             .await
     };
     assert_eq!(kill(ANN).await.codes(), (404, 1003));
+    let refused = ops.until("admin", |admin| admin["key"] == "ann").await;
+    assert_eq!(
+        (&refused["target"], &refused["error"]),
+        (&json!(bens), &json!("the session is another key's"))
+    );
     let killed = kill(OPS).await;
     assert_eq!(
         (&killed.data()["session_id"], &killed.body["meta"]["tool"]),
