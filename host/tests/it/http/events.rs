@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::web::{PATIENCE, Web};
 
@@ -46,11 +46,12 @@ impl Ear {
 
     /// Listens until an event of this type is as wished.
     async fn until(&mut self, kind: &str, wished: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(event) = self.heard.get(kind).filter(|event| wished(event)) {
                 return event.clone();
             }
-            let chunk = timeout(PATIENCE, self.response.chunk()).await;
+            let chunk = timeout_at(deadline, self.response.chunk()).await;
             let chunk = chunk.unwrap_or_else(|_| panic!("no {kind}: {:?}", self.heard));
             let chunk = chunk
                 .unwrap()
