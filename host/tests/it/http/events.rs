@@ -142,6 +142,11 @@ async fn each_hears_of_its_own_and_operators_of_everything() {
     })
     .await;
     ops.until("sessions", count("sessions", 1)).await;
+    // What operators did was told before this call of Ann's.
+    add(&web, ANN).await;
+    ann.until("call_ended", |later| later["id"] != call["id"])
+        .await;
+    assert!(!ann.heard.contains_key("admin"), "{:?}", ann.heard);
     assert_eq!(kill(OPS).await.codes(), (404, 1003));
 }
 
