@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    observe::{Admin, Why},
+    observe::{Admin, Why, record::shown},
     sessions::Session,
 };
 
@@ -54,15 +54,31 @@ pub(super) async fn kill(State(served): State<Arc<Served>>, asked: Asked) -> Res
 async fn end(served: &Served, asked: &Asked, id: &str) -> Result<SessionDestroyed, Failure> {
     let sandbox = &served.sandbox;
     let caller = asked.visitor.caller.owner();
+    let admin = Admin {
+        action: Operation::SessionKill.as_str(),
+        key: caller,
+        target: id.into(),
+        error: None,
+    };
     let operates = is_operator(served, &asked.visitor, &asked.headers);
     // What is another's is not there, for everybody but operators.
     let may = |session: &Arc<Session>| operates || session.owner() == caller;
     let found = sandbox.sessions.by_id(id);
+    let is_there = found.is_some();
     let Some(session) = found.filter(may) else {
-        return Err(Failure::new(
-            ErrorKind::NoSession,
-            "there is no such session",
-        ));
+        let failure = Failure::new(ErrorKind::NoSession, "there is no such session");
+        // The caller must not learn of another's session; who reads the log should learn of the attempt.
+        let (target, error) = if is_there {
+            (id, "the session is another key's")
+        } else {
+            (shown(id), &*failure.message)
+        };
+        sandbox.observers.admin(&Admin {
+            target: target.into(),
+            error: Some(error),
+            ..admin
+        });
+        return Err(failure);
     };
     tracing::info!(session = id, key = caller, "asked to kill a session");
     sandbox
@@ -70,11 +86,6 @@ async fn end(served: &Served, asked: &Asked, id: &str) -> Result<SessionDestroye
         .close(&session, Duration::ZERO, Why::Destroyed)
         .wait()
         .await;
-    sandbox.observers.admin(&Admin {
-        action: Operation::SessionKill.as_str(),
-        key: caller,
-        target: id.into(),
-        error: None,
-    });
+    sandbox.observers.admin(&admin);
     Ok(destroyed(&session))
 }

@@ -105,6 +105,7 @@ mod tests {
         assert_eq!(scope.patterns, Patterns::new(["bash_*", "rag:search"]));
         assert!(scope.compact && scope.backend.is_none());
         assert_eq!(Scope::read(None, "", false), Scope::default());
+        assert!(Scope::read(None, "tools=vm_*", true).compact);
         assert!(!Scope::read(Some("vm"), "compact=0", true).compact);
     }
 }

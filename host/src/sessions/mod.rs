@@ -49,6 +49,8 @@ pub struct Sessions {
     clock: Clock,
     bounds: Bounds,
     count: AtomicUsize,
+    /// As many of them are made for one call.
+    brief: AtomicUsize,
     expiry: Expiry,
     tasks: TaskTracker,
     observers: Arc<Observers>,
@@ -62,6 +64,7 @@ impl Sessions {
             clock: Clock::start(),
             bounds,
             count: AtomicUsize::new(0),
+            brief: AtomicUsize::new(0),
             expiry: Expiry::default(),
             tasks,
             observers,
@@ -73,6 +76,12 @@ impl Sessions {
     /// How many sessions there are.
     pub fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// How many there are that outlive a call: those that their workers can see.
+    pub fn lasting(&self) -> usize {
+        let brief = self.brief.load(Ordering::Relaxed);
+        self.count().saturating_sub(brief)
     }
 
     /// How many workers have one.
@@ -167,10 +176,15 @@ impl Sessions {
 pub(crate) struct Place {
     sessions: Arc<Sessions>,
     backend: Arc<Backend>,
+    /// Whether it is made for one call.
+    brief: bool,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if self.brief {
+            self.sessions.brief.fetch_sub(1, Ordering::Relaxed);
+        }
         self.sessions.count.fetch_sub(1, Ordering::Relaxed);
         self.backend.sessions.fetch_sub(1, Ordering::Relaxed);
     }

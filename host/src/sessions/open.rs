@@ -102,7 +102,7 @@ impl Sessions {
                 Some(Slot::Active(session)) => (None, Found::Existing(Arc::clone(session))),
                 Some(Slot::Creating(flight)) => (None, Found::Flight(flight.clone(), false)),
                 Some(Slot::Closing(flight)) => (None, Found::Leaving(flight.clone())),
-                None => match self.take_place(backend, owned) {
+                None => match self.take_place(backend, Some(owned)) {
                     Err(failure) => (None, Found::Full(failure)),
                     Ok(place) => {
                         let flight = self.start_open(key, number, wanted, place);
@@ -156,7 +156,7 @@ impl Sessions {
         backend: &Arc<Backend>,
         trace: &str,
     ) -> Result<Temporary, Failure> {
-        let place = self.take_place(backend, 0)?;
+        let place = self.take_place(backend, None)?;
         let wanted = Wanted {
             trace: trace.to_owned(),
             ..Wanted::default()
@@ -170,16 +170,22 @@ impl Sessions {
         task.await.unwrap_or_else(|_| Err(internal()))
     }
 
+    /// `owned` is how many the worker has; nothing for a session that is made for one call.
     fn take_place(
         self: &Arc<Self>,
         backend: &Arc<Backend>,
-        owned: usize,
+        owned: Option<usize>,
     ) -> Result<Place, Failure> {
+        let brief = owned.is_none();
         self.count.fetch_add(1, Ordering::Relaxed);
+        if brief {
+            self.brief.fetch_add(1, Ordering::Relaxed);
+        }
         backend.sessions.fetch_add(1, Ordering::Relaxed);
         let place = Place {
             sessions: Arc::clone(self),
             backend: Arc::clone(backend),
+            brief,
         };
         let too_many = |what: String| Err(Failure::new(ErrorKind::TooManyRequests, what));
         if self.count() > self.bounds.total {
@@ -191,7 +197,7 @@ impl Sessions {
             return too_many(format!("`{}` has its {limit} sessions", backend.name));
         }
         if let Some(limit) = self.bounds.per_worker
-            && owned >= limit
+            && owned.is_some_and(|owned| owned >= limit)
         {
             return too_many(format!(
                 "the worker has its {limit} sessions; destroy one first"

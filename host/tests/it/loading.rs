@@ -21,6 +21,7 @@ use crate::fixtures::{self, library};
 
 mod builds;
 mod commands;
+mod minors;
 mod refused;
 
 /// Nothing here takes longer unless it hangs.

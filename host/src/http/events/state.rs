@@ -25,7 +25,7 @@ pub(super) struct Server {
     tools: usize,
     /// How many workers have sessions.
     workers: usize,
-    /// How many sessions there are, of all workers.
+    /// How many sessions there are, of all workers; those that are made for one call are seen as calls.
     sessions: usize,
     /// Calls that began, since the start.
     started: u64,
@@ -50,7 +50,7 @@ impl Server {
             readiness: sandbox.readiness(),
             tools: sandbox.catalog.visible(),
             workers: sandbox.sessions.workers(),
-            sessions: sandbox.sessions.count(),
+            sessions: sandbox.sessions.lasting(),
             started,
             ended,
             failed: ended - succeeded,

@@ -223,3 +223,61 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn events(text: &str) -> Vec<(String, u64)> {
+        let lines = text.lines().map(serde_json::from_str::<Value>);
+        let told = |line: Value| {
+            let count = line["count"].as_u64().unwrap_or_default();
+            (line["event"].as_str().unwrap_or_default().to_owned(), count)
+        };
+        lines.map(|line| told(line.unwrap())).collect()
+    }
+
+    /// The writer is stepped by hand, so that the queue is full when the test wants it.
+    #[test]
+    fn the_file_says_once_how_many_lines_are_missing_and_where() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let shared = Arc::new(Shared {
+            queue: Queue::new(1 << 16),
+            counts: Counts::default(),
+            reopen: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+        });
+        let audit = Audit {
+            params: config::AuditParams::default(),
+            shared: Arc::clone(&shared),
+            writer: Mutex::new(None),
+        };
+        let mut writer = Writer::new(shared, AuditFile::open(&path, 0, 1).unwrap());
+        let mut written = 0;
+        loop {
+            audit.put(&line::server("started"));
+            if get(&audit.counts().lost) > 0 {
+                break;
+            }
+            written += 1;
+        }
+        audit.put(&line::server("started"));
+        writer.write();
+        assert_eq!(get(&audit.counts().written), written);
+        audit.put(&line::server("stopped"));
+        writer.write();
+        writer.write();
+
+        let text = fs::read_to_string(&path).unwrap();
+        let server = ("server".to_owned(), 0);
+        let events = events(&text);
+        let (before, after) = events.split_at(usize::try_from(written).unwrap());
+        assert!(before.iter().all(|event| *event == server));
+        assert_eq!(after, [("lost".to_owned(), 2), server]);
+    }
+}

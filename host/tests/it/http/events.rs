@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::web::{PATIENCE, Web};
 
@@ -46,11 +46,12 @@ impl Ear {
 
     /// Listens until an event of this type is as wished.
     async fn until(&mut self, kind: &str, wished: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(event) = self.heard.get(kind).filter(|event| wished(event)) {
                 return event.clone();
             }
-            let chunk = timeout(PATIENCE, self.response.chunk()).await;
+            let chunk = timeout_at(deadline, self.response.chunk()).await;
             let chunk = chunk.unwrap_or_else(|_| panic!("no {kind}: {:?}", self.heard));
             let chunk = chunk
                 .unwrap()
@@ -126,6 +127,11 @@ async fn each_hears_of_its_own_and_operators_of_everything() {
             .await
     };
     assert_eq!(kill(ANN).await.codes(), (404, 1003));
+    let refused = ops.until("admin", |admin| admin["key"] == "ann").await;
+    assert_eq!(
+        (&refused["target"], &refused["error"]),
+        (&json!(bens), &json!("the session is another key's"))
+    );
     let killed = kill(OPS).await;
     assert_eq!(
         (&killed.data()["session_id"], &killed.body["meta"]["tool"]),
@@ -136,7 +142,30 @@ async fn each_hears_of_its_own_and_operators_of_everything() {
     })
     .await;
     ops.until("sessions", count("sessions", 1)).await;
+    // What operators did was told before this call of Ann's.
+    add(&web, ANN).await;
+    ann.until("call_ended", |later| later["id"] != call["id"])
+        .await;
+    assert!(!ann.heard.contains_key("admin"), "{:?}", ann.heard);
     assert_eq!(kill(OPS).await.codes(), (404, 1003));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_for_one_call_is_not_counted_among_those_that_are_shown() {
+    let web = Web::of(json!({ "hangs": {}, "counter": {} })).await;
+    create(&web, "").await;
+    let body = json!({ "worker_id": "w", "action": "hangs:forever" }).to_string();
+    let mut raw = web.connect().await;
+    raw.say(super::web::post("/api/v1/execute", &body)).await;
+    let sessions = &web.engine.sandbox.sessions;
+    crate::engine::until("the second", || (sessions.count() == 2).then_some(())).await;
+    let mut ear = Ear::new(&web, "").await;
+    let shown = ear.until("sessions", |_| true).await;
+    assert!(count("sessions", 1)(&shown), "{shown}");
+    assert_eq!(ear.heard["server"]["server"]["sessions"], 1);
+    drop(raw);
+    crate::engine::until("its end", || (sessions.count() == 1).then_some(())).await;
+    assert_eq!(sessions.lasting(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

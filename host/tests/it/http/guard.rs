@@ -119,6 +119,22 @@ async fn a_server_on_loopback_answers_to_its_own_names_only() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn mcp_is_not_for_foreign_names_and_pages_either() {
+    let web = web(json!({})).await;
+    let ask = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+    let accept = ("accept", "application/json, text/event-stream");
+    for path in ["/mcp", "/mcp/echo"] {
+        for foreign in [
+            ("host", "evil.example.org"),
+            ("origin", "https://evil.example.org"),
+        ] {
+            let refused = web.post_with(path, &[accept, foreign], ask.clone()).await;
+            assert_eq!(refused.codes(), (403, 1006), "{path} {foreign:?}");
+        }
+    }
+}
+
 fn keys() -> Value {
     json!({ "auth": { "keys": [
         { "name": "ann", "key": "key-of-ann-012345" },

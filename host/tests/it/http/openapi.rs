@@ -171,6 +171,7 @@ async fn every_tool_is_described_where_it_can_be_called() {
     let headers = [("x-worker-id", "w")];
     let params = json!({ "value": { "deep": [1, null] } });
     assert!(said.takes(echo, &params));
+    assert!(!said.takes(echo, &json!({ "valeu": 1 })));
     let got = web.post_with(echo, &headers, params).await;
     assert_eq!(got.body["meta"]["tool"], "echo:echo");
     assert_eq!(*got.data(), json!({ "deep": [1, null] }));
