@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sandbox_plugin_api::host::{Answer, BackendHandle, Function, Request, Status};
+use sandbox_plugin_api::host::{Answer, BackendHandle, Function, Pending, Request, Status};
 use sandbox_protocol::ErrorKind;
 use serde_json::{Map, Value};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -88,6 +88,8 @@ struct Warmth {
     not_before: Option<Instant>,
     /// What the last failure said.
     last_error: Option<String>,
+    /// A probe that did not end when it was cancelled.
+    stuck: Option<Pending>,
 }
 
 /// What a backend is made of.
@@ -220,13 +222,21 @@ impl Backend {
             return None;
         }
         let doing = format!("the probe of `{}`", self.name);
+        if self.is_stuck() {
+            let message = format!("{doing} does not end, though it was cancelled");
+            return Some(Err(Failure::new(ErrorKind::TimedOut, message)));
+        }
         let request = Request {
             timeout: Some(limit),
             ..Request::default()
         };
         let pending = self.handle.start(Function::Probe, &request, None, None);
         let end = invoke(pending, limit, self.called_off.cancelled()).await;
-        let answer = match answered(end.unwrap_or_else(|(end, _)| end), &doing, limit) {
+        let end = end.unwrap_or_else(|(end, pending)| {
+            self.lock().stuck = Some(pending);
+            end
+        });
+        let answer = match answered(end, &doing, limit) {
             Ok(answer) => answer,
             Err(failure) => return Some(Err(failure)),
         };
@@ -240,6 +250,17 @@ impl Backend {
         let failure = Failure::of_answer(&answer, kind, &doing);
         tracing::warn!(backend = &*self.name, error = %failure, "the probe failed");
         Some(Err(failure.for_callers()))
+    }
+
+    /// Whether the last probe has outlived its cancellation and still runs. Those who watch ask again and again: each
+    /// question would keep another thread of the plugin.
+    fn is_stuck(&self) -> bool {
+        let stuck = &mut self.lock().stuck;
+        let runs = |probe: &mut Pending| probe.try_take().is_none();
+        *stuck = stuck
+            .take()
+            .and_then(|mut probe| runs(&mut probe).then_some(probe));
+        stuck.is_some()
     }
 
     /// Runs `warmup` or `shutdown`.

@@ -63,7 +63,7 @@
 //! |---|---|---|
 //! | `fn new(config, &BackendEnv) -> Result<Self>` | when the server starts; without it `Default` makes the backend | no slow work here |
 //! | `async fn warmup(&self, &CallContext) -> Result<()>` | before the first call, once | makes what all share |
-//! | `async fn probe(&self, &CallContext) -> Result<impl Serialize>` | when an operator asks for `/ready?verbose`, while it is warm | a quick look at what it depends on; what it returns is shown |
+//! | `async fn probe(&self, &CallContext) -> Result<impl Serialize>` | when an operator asks for `/ready?verbose` or `/metrics`, while it is warm | a quick look at what it depends on; what it returns is shown, and the numbers in it are metrics: `{"pool": {"ready": 2}}` is `pool.ready` |
 //! | `async fn initialize(&self, config, &SessionInfo, &CallContext) -> Result<Session>` | for each session | makes what is the session's own |
 //! | `async fn cleanup(&self, &Session, …) -> Result<()>` | at a session's end, once | |
 //! | `async fn shutdown(&self, …) -> Result<()>` | when the server stops | |

@@ -196,6 +196,16 @@ impl<B: Backend> TestKit<B> {
             .map(|_| ())
     }
 
+    /// Runs `probe`; null when the backend has none.
+    ///
+    /// # Errors
+    ///
+    /// What `probe` answers.
+    pub fn probe(&self) -> Result<Value, Failure> {
+        self.operate(Function::Probe, &Request::default())
+            .map(|success| success.data)
+    }
+
     /// Runs `shutdown`.
     ///
     /// # Errors

@@ -240,7 +240,7 @@ pub struct Limits {
     #[serde(with = "seconds")]
     #[schemars(with = "Seconds")]
     pub shutdown_timeout: Duration,
-    /// How long a backend may take to say how it is, for `/ready?verbose`.
+    /// How long a backend may take to say how it is, for `/ready?verbose`; for `/metrics` a second at most.
     #[serde(with = "seconds")]
     #[schemars(with = "Seconds")]
     pub probe_timeout: Duration,

@@ -19,7 +19,7 @@ pub(super) async fn metrics(State(served): State<Arc<Served>>, headers: HeaderMa
         let failure = Failure::new(ErrorKind::RouteNotFound, message);
         return refused(&failure, &headers, Instant::now());
     }
-    let mut response = json(200, render(&served.sandbox));
+    let mut response = json(200, render(&served.sandbox).await);
     let text = HeaderValue::from_static(MEDIA_TYPE);
     response.headers_mut().insert(CONTENT_TYPE, text);
     response

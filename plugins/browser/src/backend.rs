@@ -7,7 +7,10 @@ mod navigation;
 mod reading;
 mod tabs;
 
-use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use sandbox_plugin_api::prelude::*;
 
@@ -50,6 +53,15 @@ impl Browser {
 
     async fn warmup(&self) -> Result<()> {
         self.browser().await.map(|_| ())
+    }
+
+    async fn probe(&self) -> Result<Value> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|life| !life.is_over());
+        Ok(json!({
+            "browsers": running.len(),
+            "pages": { "open": self.pages.load(Relaxed), "limit": self.config.max_pages },
+        }))
     }
 
     async fn shutdown(&self) -> Result<()> {

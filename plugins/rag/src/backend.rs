@@ -90,6 +90,12 @@ impl Rag {
         Ok(())
     }
 
+    /// What `rag:stats` tells: how large the index is, and how many questions wait.
+    async fn probe(&self) -> Result<StatsAnswer> {
+        self.ready()?;
+        self.stats().await
+    }
+
     /// Closes the index, after the changes that it has taken.
     async fn shutdown(&self) -> Result<()> {
         self.close().await

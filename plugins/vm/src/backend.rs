@@ -62,6 +62,10 @@ impl Vm {
         Ok(())
     }
 
+    async fn probe(&self) -> Result<Value> {
+        Ok(json!({ "pool": self.pool.stand() }))
+    }
+
     async fn shutdown(&self) -> Result<()> {
         self.pool.close().await;
         self.provider.shutdown().await?;

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sandbox_plugin_api::prelude::*;
 use tokio::task::JoinHandle;
 
 use crate::desktop::{Desktop, Failure, Provider, Shape};
@@ -31,6 +32,21 @@ struct State {
     ready: VecDeque<Box<dyn Desktop>>,
     filling: Option<JoinHandle<()>>,
     closed: bool,
+}
+
+/// How a pool is.
+#[derive(Debug, Serialize)]
+pub(crate) struct Stand {
+    ready: usize,
+    size: usize,
+    filling: bool,
+}
+
+impl State {
+    fn is_filling(&self) -> bool {
+        let filling = self.filling.as_ref();
+        filling.is_some_and(|task| !task.is_finished())
+    }
 }
 
 impl Pool {
@@ -63,14 +79,20 @@ impl Pool {
         started
     }
 
+    /// How many desktops are ready, of how many, and whether more are being started.
+    pub(crate) fn stand(&self) -> Stand {
+        let state = self.state();
+        Stand {
+            ready: state.ready.len(),
+            size: self.size,
+            filling: state.is_filling(),
+        }
+    }
+
     /// Begins to fill the pool in the background, unless it is being filled.
     pub(crate) fn fill(self: &Arc<Self>) {
         let mut state = self.state();
-        let busy = state
-            .filling
-            .as_ref()
-            .is_some_and(|task| !task.is_finished());
-        if busy || state.closed || state.ready.len() >= self.size {
+        if state.is_filling() || state.closed || state.ready.len() >= self.size {
             return;
         }
         state.filling = Some(tokio::spawn(Arc::clone(self).keep_filling()));

@@ -1,11 +1,12 @@
 //! `/metrics`: what the counters say, in the text format of Prometheus (0.0.4).
 //!
 //! Nothing is kept for it: the counters are there for every call, sessions are counted in their map, and the
-//! rest is asked of the process when somebody scrapes. Labels are backends, tools, codes of the protocol and
-//! fixed words, all of them known at start: nothing a client sends becomes a label.
+//! rest is asked of the process, and of the backends' probes, when somebody scrapes. Labels are backends, tools, codes
+//! of the protocol and fixed words, and a bounded number of names from probes: nothing a client sends becomes a label.
 
 mod backends;
 mod calls;
+mod probes;
 mod process;
 mod server;
 mod text;
@@ -17,11 +18,13 @@ use text::Exposition;
 pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All metrics as they are now.
-pub fn render(sandbox: &Sandbox) -> String {
+pub async fn render(sandbox: &Sandbox) -> String {
+    let found = probes::ask(sandbox).await;
     let mut page = Exposition::default();
     server::write(&mut page, sandbox);
     calls::write(&mut page, sandbox);
     backends::write(&mut page, sandbox);
+    probes::write(&mut page, &found);
     process::write(&mut page);
     page.into_text()
 }

@@ -109,6 +109,40 @@ async fn a_call_is_seen_while_it_runs_and_when_its_caller_goes_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_numbers_of_probes_are_metrics() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = directory.path().join("journal");
+    let hangs = json!({ "at": ["probe"], "hold_thread": true, "journal": journal });
+    let config = json!({
+        "resources": { "echo": {}, "hybrid": {}, "hangs": { "config": hangs } },
+        "server": { "limits": { "probe_timeout": 0.05 } },
+    });
+    let web = Web::with(config).await;
+    assert!(!scrape(&web).await.contains("sandbox_backend_probe{"));
+    web.execute("echo:echo", json!({ "value": 1 })).await.data();
+    web.execute("hybrid:touch", json!({})).await.data();
+    let page = scrape(&web).await;
+    let touched = "sandbox_backend_probe{backend=\"hybrid\",value=\"touched\"}";
+    let well = |name| format!("sandbox_backend_probe_success{{backend=\"{name}\"}}");
+    assert_eq!(value(&page, touched), 1);
+    assert_eq!(value(&page, &well("hybrid")), 1);
+    assert!(!page.contains(&well("echo")) && !page.contains(&well("hangs")));
+
+    web.execute("hangs:fine", json!({})).await.data();
+    for _ in 0..2 {
+        web.execute("hybrid:touch", json!({})).await.data();
+    }
+    for _ in 0..2 {
+        let page = scrape(&web).await;
+        assert_eq!(value(&page, &well("hybrid")), 0);
+        assert_eq!(value(&page, &well("hangs")), 0);
+        assert!(!page.contains(touched));
+    }
+    // What cannot be stopped is not begun again with each scrape.
+    assert_eq!(fs::read_to_string(&journal).unwrap(), "hanging in probe\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn metrics_ask_for_a_key_and_can_be_switched_off() {
     let config = json!({
         "resources": { "echo": {} },
@@ -133,7 +167,7 @@ async fn the_dashboard_shows_what_there_is() {
     let dashboard: Value = serde_json::from_str(&text).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let config = json!({
-        "resources": { "echo": {}, "counter": {} },
+        "resources": { "echo": {}, "counter": {}, "hybrid": {} },
         "observe": {
             "audit": { "file": directory.path().join("audit.log") },
             "traces": { "endpoint": "http://127.0.0.1:1/v1/traces" },

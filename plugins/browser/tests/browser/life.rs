@@ -95,6 +95,26 @@ pub(crate) fn kill(process: u32) {
 }
 
 #[test]
+fn the_probe_counts_browsers_and_pages() {
+    let program = Program::new();
+    let kit = backend(program.config(json!({ "max_pages": 7 })));
+    let found = |browsers: u8, open: u8| json!({ "browsers": browsers, "pages": { "open": open, "limit": 7 } });
+    eventually("the first browser is there, without pages", || {
+        kit.probe().unwrap() == found(1, 0)
+    });
+    let visit = Visit::of(&kit, json!({}));
+    visit.open("/second");
+    visit.call("tabs", json!({ "action": "new" }));
+    eventually("two pages", || kit.probe().unwrap() == found(1, 2));
+    kill(program.process().unwrap());
+    // The pages are their session's until that ends.
+    eventually("no browser", || kit.probe().unwrap() == found(0, 2));
+    drop(visit.session.close());
+    assert_eq!(kit.probe().unwrap(), found(0, 0));
+    kit.shutdown().unwrap();
+}
+
+#[test]
 fn a_browser_that_dies_ends_its_sessions_and_no_others() {
     let program = Program::new();
     let kit = backend(program.config(json!({})));

@@ -127,11 +127,13 @@ fn stats_count() {
         (&cold["initialized"], &cold["index"]),
         (&json!(false), &Value::Null)
     );
+    assert!(kit.probe().unwrap_err().message.contains("not open"));
     kit.warmup().unwrap();
     kit.call("rag:search", json!({"query": "a"})).unwrap();
     kit.call("rag:batch_search", json!({"queries": ["a", "b", "c"]}))
         .unwrap();
     let stats = kit.call("rag:stats", json!({})).unwrap();
+    assert_eq!(kit.probe().unwrap(), stats);
     assert_eq!(stats["initialized"], true);
     assert_eq!(stats["index"]["path"], "index");
     assert_eq!(stats["index"]["documents"], 176);

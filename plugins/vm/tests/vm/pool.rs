@@ -11,6 +11,10 @@ fn the_pool_fills_itself_and_gives_each_desktop_once() {
     let ready = eventually("two are ready", || {
         Some(running()).filter(|all| all.len() == 2)
     });
+    let full = json!({ "pool": { "ready": 2, "size": 2, "filling": false } });
+    eventually("the probe tells of two", || {
+        Some(kit.probe().unwrap()).filter(|found| *found == full)
+    });
     let one = kit.session("one", json!({})).unwrap();
     let more = eventually("a third starts", || {
         Some(running()).filter(|all| all.len() == 3)
