@@ -20,8 +20,10 @@ use super::{
 use crate::{
     failure::Failure,
     observe::{Admin, Why, record::shown},
-    sessions::Session,
 };
+
+/// What is said of a session that is not there.
+const NO_SUCH: &str = "there is no such session";
 
 /// `POST /api/v1/session/kill`.
 pub(super) async fn kill(State(served): State<Arc<Served>>, asked: Asked) -> Response {
@@ -54,31 +56,24 @@ pub(super) async fn kill(State(served): State<Arc<Served>>, asked: Asked) -> Res
 async fn end(served: &Served, asked: &Asked, id: &str) -> Result<SessionDestroyed, Failure> {
     let sandbox = &served.sandbox;
     let caller = asked.visitor.caller.owner();
-    let admin = Admin {
-        action: Operation::SessionKill.as_str(),
-        key: caller,
-        target: id.into(),
-        error: None,
-    };
     let operates = is_operator(served, &asked.visitor, &asked.headers);
-    // What is another's is not there, for everybody but operators.
-    let may = |session: &Arc<Session>| operates || session.owner() == caller;
-    let found = sandbox.sessions.by_id(id);
-    let is_there = found.is_some();
-    let Some(session) = found.filter(may) else {
-        let failure = Failure::new(ErrorKind::NoSession, "there is no such session");
-        // The caller must not learn of another's session; who reads the log should learn of the attempt.
-        let (target, error) = if is_there {
-            (id, "the session is another key's")
-        } else {
-            (shown(id), &*failure.message)
-        };
+    let told = |error| {
         sandbox.observers.admin(&Admin {
-            target: target.into(),
-            error: Some(error),
-            ..admin
+            action: Operation::SessionKill.as_str(),
+            key: caller,
+            target: shown(id).into(),
+            error,
         });
-        return Err(failure);
+    };
+    let session = match sandbox.sessions.by_id(id) {
+        Some(session) if operates || session.owner() == caller => session,
+        found => {
+            told(Some(
+                found.map_or(NO_SUCH, |_| "the session is another key's"),
+            ));
+            // What is another's is not there, for everybody but operators.
+            return Err(Failure::new(ErrorKind::NoSession, NO_SUCH));
+        }
     };
     tracing::info!(session = id, key = caller, "asked to kill a session");
     sandbox
@@ -86,6 +81,6 @@ async fn end(served: &Served, asked: &Asked, id: &str) -> Result<SessionDestroye
         .close(&session, Duration::ZERO, Why::Destroyed)
         .wait()
         .await;
-    sandbox.observers.admin(&admin);
+    told(None);
     Ok(destroyed(&session))
 }

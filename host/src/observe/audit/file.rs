@@ -49,7 +49,11 @@ impl AuditFile {
     /// Closes the file and opens what now has its name. When that fails, writing goes on in the old one.
     pub(super) fn reopen(&mut self) {
         match open(&self.path) {
-            Ok((file, size)) => (self.file, self.size) = (file, size),
+            Ok((file, size)) => {
+                (self.file, self.size) = (file, size);
+                // A new file has no line that was begun.
+                self.torn &= size > 0;
+            }
             Err(error) => tracing::error!(%error, "the audit log cannot be opened anew"),
         }
     }

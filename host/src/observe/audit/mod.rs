@@ -162,6 +162,8 @@ struct Writer {
     file: AuditFile,
     /// How many lost lines the file knows of.
     told: u64,
+    /// Whether the disk took the last lines.
+    writes: bool,
     complained: Option<Instant>,
 }
 
@@ -171,6 +173,7 @@ impl Writer {
             shared,
             file,
             told: 0,
+            writes: true,
             complained: None,
         }
     }
@@ -195,17 +198,25 @@ impl Writer {
 
     fn write(&mut self) {
         let (text, lines) = self.shared.queue.take();
+        // What the disk refused came before these lines; what found the queue full, after them.
+        if !self.writes {
+            self.tell_of_lost();
+        }
         let counts = &self.shared.counts;
         if lines > 0 {
-            match self.file.append(&text) {
-                Ok(()) => _ = counts.written.fetch_add(lines, Ordering::Relaxed),
-                Err(error) => {
-                    counts.lost.fetch_add(lines, Ordering::Relaxed);
-                    self.complain(&error);
-                    return;
-                }
+            let result = self.file.append(&text);
+            self.writes = result.is_ok();
+            if let Err(error) = result {
+                counts.lost.fetch_add(lines, Ordering::Relaxed);
+                self.complain(&error);
+                return;
             }
+            counts.written.fetch_add(lines, Ordering::Relaxed);
         }
+        self.tell_of_lost();
+    }
+
+    fn tell_of_lost(&mut self) {
         let lost = get(&self.shared.counts.lost);
         if lost > self.told && self.file.append(&line::lost(lost - self.told)).is_ok() {
             self.told = lost;
@@ -226,58 +237,74 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, os::unix::fs::symlink, path::Path};
 
     use serde_json::Value;
 
     use super::*;
 
-    fn events(text: &str) -> Vec<(String, u64)> {
-        let lines = text.lines().map(serde_json::from_str::<Value>);
-        let told = |line: Value| {
-            let count = line["count"].as_u64().unwrap_or_default();
-            (line["event"].as_str().unwrap_or_default().to_owned(), count)
+    fn start(file: &Path, queue_bytes: usize) -> Audit {
+        let config = config::Audit {
+            file: Some(file.to_owned()),
+            queue_bytes,
+            ..config::Audit::default()
         };
-        lines.map(|line| told(line.unwrap())).collect()
+        Audit::start(&config).unwrap().unwrap()
     }
 
-    /// The writer is stepped by hand, so that the queue is full when the test wants it.
-    #[test]
-    fn the_file_says_once_how_many_lines_are_missing_and_where() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.log");
-        let shared = Arc::new(Shared {
-            queue: Queue::new(1 << 16),
-            counts: Counts::default(),
-            reopen: AtomicBool::new(false),
-            stopping: AtomicBool::new(false),
+    fn act(audit: &Audit) {
+        audit.admin(&Admin {
+            action: "warmup",
+            key: None,
+            target: "".into(),
+            error: None,
         });
-        let audit = Audit {
-            params: config::AuditParams::default(),
-            shared: Arc::clone(&shared),
-            writer: Mutex::new(None),
-        };
-        let mut writer = Writer::new(shared, AuditFile::open(&path, 0, 1).unwrap());
-        let mut written = 0;
-        loop {
-            audit.put(&line::server("started"));
-            if get(&audit.counts().lost) > 0 {
-                break;
-            }
-            written += 1;
-        }
-        audit.put(&line::server("started"));
-        writer.write();
-        assert_eq!(get(&audit.counts().written), written);
-        audit.put(&line::server("stopped"));
-        writer.write();
-        writer.write();
+    }
 
-        let text = fs::read_to_string(&path).unwrap();
-        let server = ("server".to_owned(), 0);
-        let events = events(&text);
-        let (before, after) = events.split_at(usize::try_from(written).unwrap());
-        assert!(before.iter().all(|event| *event == server));
-        assert_eq!(after, [("lost".to_owned(), 2), server]);
+    fn entries(file: &Path) -> Vec<Value> {
+        let text = fs::read_to_string(file).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn what_found_the_queue_full_is_counted_in_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("audit.log");
+        let audit = start(&file, 0);
+        act(&audit);
+        act(&audit);
+        audit.close();
+        let entries = entries(&file);
+        assert!(entries.iter().all(|entry| entry["event"] == "lost"));
+        let counted = entries.iter().map(|entry| entry["count"].as_u64().unwrap());
+        // Beside the two: that the server started, and that it stopped.
+        assert_eq!((counted.sum::<u64>(), get(&audit.counts().lost)), (4, 4));
+    }
+
+    #[test]
+    fn what_the_disk_refused_is_counted_where_it_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("audit.log");
+        symlink("/dev/full", &file).unwrap();
+        let audit = start(&file, 1 << 16);
+        act(&audit);
+        while get(&audit.counts().lost) < 2 {
+            thread::yield_now();
+        }
+        fs::remove_file(&file).unwrap();
+        audit.reopen();
+        audit.close();
+        let entries = entries(&file);
+        let [lost, stopped] = &entries[..] else {
+            panic!("{entries:?}");
+        };
+        assert_eq!(
+            (&lost["event"], &lost["count"]),
+            (&"lost".into(), &2.into())
+        );
+        assert_eq!(stopped["change"], "stopped");
+        assert_eq!(get(&audit.counts().written), 1);
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     engine::until,
+    http::web::Web,
     server::{Server, session},
 };
 
@@ -108,6 +109,57 @@ async fn a_hangup_makes_it_begin_a_new_file_and_parameters_are_written_when_aske
     client.execute("echo:text", &said, None).await.unwrap();
     let line = until("the call", || entries(&file).pop()).await;
     assert_eq!(line["params"], json!({ "text": "said" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_that_were_refused_are_in_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("audit.log");
+    let key = |name: &str, key: &str| json!({ "name": name, "key": key });
+    let keys = [("ann", "0123456789abcdef"), ("ben", "fedcba9876543210")];
+    let web = Web::with(json!({
+        "resources": { "counter": {} },
+        "security": { "auth": { "keys": keys.map(|(name, text)| key(name, text)) } },
+        "observe": { "audit": { "file": file } },
+    }))
+    .await;
+    let post = async |name: &str, path: &str, body: Value| {
+        let (_, key) = keys.iter().find(|(owner, _)| *owner == name).unwrap();
+        web.post_with(path, &[("x-api-key", key)], body).await
+    };
+    let wanted = json!({ "worker_id": "w", "resource_type": "counter" });
+    let made = post("ann", "/api/v1/session/create", wanted).await;
+    let id = &made.data()["session_id"];
+    let long = "x".repeat(10_000);
+    let mut refused = Vec::new();
+    for id in [id, &json!(long)] {
+        let body = json!({ "session_id": id });
+        refused.push(post("ben", "/api/v1/session/kill", body).await);
+    }
+    let killed = post("ann", "/api/v1/session/kill", json!({ "session_id": id })).await;
+    assert_eq!(killed.codes(), (200, 0));
+    assert_eq!(refused[0].codes(), (404, 1003));
+    assert_eq!(refused[0].body["message"], refused[1].body["message"]);
+
+    let admin = |entry: &Value| entry["event"] == "admin";
+    let seen = until("the lines", || {
+        let seen: Vec<_> = entries(&file).into_iter().filter(admin).collect();
+        (seen.len() == 3).then_some(seen)
+    })
+    .await;
+    let told = |entry: &Value| {
+        let of = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+        assert_eq!(entry["action"], "session:kill");
+        [of("key"), of("target"), of("outcome"), of("error")]
+    };
+    let (id, long) = (id.as_str().unwrap(), &long[..80]);
+    let another = "the session is another key's";
+    assert_eq!(told(&seen[0]), ["ben", id, "failure", another]);
+    assert_eq!(
+        told(&seen[1]),
+        ["ben", long, "failure", "there is no such session"]
+    );
+    assert_eq!(told(&seen[2]), ["ann", id, "success", ""]);
 }
 
 #[test]
