@@ -36,7 +36,8 @@ pub struct Config {
     /// `tokenizer.json`, `model.safetensors`. Without one, passages are found by their words alone.
     #[serde(default)]
     pub model_name: Option<PathBuf>,
-    /// Where the model runs: `cpu`, `cuda` or `cuda:0`. Without a model it changes nothing.
+    /// Where the model runs: `cpu`, `gpu` or, of several graphics cards, `gpu:1`; `cuda` means `gpu`. Cards need a
+    /// build with the feature `gpu`. Without a model it changes nothing.
     #[serde(default = "cpu")]
     pub device: String,
     /// How many results a search gives when it does not say.
@@ -186,7 +187,7 @@ impl Config {
         expect(
             device(&self.device).is_some(),
             format!(
-                "device: expected cpu, cuda or cuda:0, found {:?}",
+                "device: expected cpu, gpu or gpu:0, found {:?}",
                 self.device
             ),
         );
@@ -284,11 +285,17 @@ impl Config {
     }
 }
 
+/// `cpu`, `gpu` or `gpu:1`; `cuda` is what cards are called elsewhere.
 fn device(name: &str) -> Option<Device> {
-    match name.strip_prefix("cuda") {
-        None => (name == "cpu").then_some(Device::Cpu),
-        Some("") => Some(Device::Cuda(0)),
-        Some(number) => number.strip_prefix(':')?.parse().ok().map(Device::Cuda),
+    if name == "cpu" {
+        return Some(Device::Cpu);
+    }
+    let number = ["gpu", "cuda"]
+        .iter()
+        .find_map(|kind| name.strip_prefix(kind))?;
+    match number {
+        "" => Some(Device::Gpu(0)),
+        number => number.strip_prefix(':')?.parse().ok().map(Device::Gpu),
     }
 }
 
@@ -311,7 +318,7 @@ mod tests {
     #[test]
     fn all_faults_come_at_once() {
         let message = check(json!({
-            "index_path": "", "device": "gpu", "default_top_k": 101, "chunk_tokens": 20, "chunk_overlap": 11,
+            "index_path": "", "device": "tpu", "default_top_k": 101, "chunk_tokens": 20, "chunk_overlap": 11,
         }));
         for part in [
             "index_path is missing",
@@ -327,11 +334,13 @@ mod tests {
     fn devices_are_named_as_elsewhere() {
         for (name, expected) in [
             ("cpu", Some(Device::Cpu)),
-            ("cuda", Some(Device::Cuda(0))),
-            ("cuda:3", Some(Device::Cuda(3))),
-            ("cuda:", None),
+            ("gpu", Some(Device::Gpu(0))),
+            ("gpu:1", Some(Device::Gpu(1))),
+            ("cuda", Some(Device::Gpu(0))),
+            ("cuda:3", Some(Device::Gpu(3))),
+            ("gpu:", None),
             ("cudas", None),
-            ("gpu", None),
+            ("tpu", None),
         ] {
             assert_eq!(device(name), expected, "{name}");
         }

@@ -2,8 +2,8 @@
 //! of comparing vectors.
 //!
 //! Read [`Model`] first. `folder` knows what such a folder holds, `tokens` cuts texts, `tensors`
-//! reads weights, `transformer` is the network, `linear` and `math` its arithmetic, `int8` compares
-//! many vectors with one. A crate of its own, because arithmetic is optimised in debug builds too.
+//! reads weights, `transformer` is the network, `cpu` and, with the feature of this name, `gpu` run its
+//! layers, `linear` and `math` are their arithmetic, `int8` compares many vectors with one. A crate of its own, because arithmetic is optimised in debug builds too.
 //! Knows nothing of indexes and plugins.
 //!
 //! The network is written out here, and not run by an inference crate: it is one kind of network, of
@@ -15,8 +15,11 @@
     reason = "only what is inlined is compiled for the vector instructions that the processor has"
 )]
 
+mod cpu;
 mod error;
 mod folder;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod int8;
 mod linear;
 mod math;

@@ -19,15 +19,18 @@ use crate::{
 };
 
 /// More tokens in one run need more memory and save no time.
-const TOKENS_PER_RUN: usize = 1024;
+pub(crate) const TOKENS_PER_RUN: usize = 1024;
 
 /// Where a model runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
     /// On all cores.
     Cpu,
-    /// On the graphics card of this number.
-    Cuda(usize),
+    /// On the graphics card of this number, in a build with the feature `gpu`.
+    Gpu(usize),
+    /// On a driver that computes as a graphics card would, to try the kernels without one.
+    #[cfg(all(test, feature = "gpu"))]
+    Software,
 }
 
 /// Which model it is: vectors of different models cannot be compared.
@@ -53,11 +56,6 @@ pub struct Model {
 impl Model {
     /// Loads the model in a folder as sentence-transformers lays it out.
     pub fn load(folder: &Path, device: Device) -> Result<Self, ModelError> {
-        if let Device::Cuda(_) = device {
-            return Err(ModelError::Device(
-                "this build runs models on the CPU only; set device to cpu".to_owned(),
-            ));
-        }
         let name = folder.file_name().unwrap_or(folder.as_os_str());
         let name = name.to_string_lossy().into_owned();
         let found = Folder::read(folder)?;
@@ -70,7 +68,7 @@ impl Model {
             cutter: Cutter::load(&found)?,
             pooling: found.pooling,
             most: found.shape.tokens,
-            network: Transformer::load(&Tensors::open(&found.network)?, &found.shape)?,
+            network: Transformer::load(&Tensors::open(&found.network)?, &found.shape, device)?,
         })
     }
 

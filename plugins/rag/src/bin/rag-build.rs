@@ -29,7 +29,7 @@ struct Arguments {
     /// The model's folder, the server's `model_name`. Without one, passages are found by words alone.
     #[arg(long, value_name = "FOLDER")]
     model: Option<PathBuf>,
-    /// Where the model runs: cpu, cuda, cuda:0.
+    /// Where the model runs: cpu, gpu, gpu:0.
     #[arg(long, default_value = "cpu")]
     device: String,
     /// The length of passages, the server's `chunk_tokens`: with another one it reads the corpus again.
