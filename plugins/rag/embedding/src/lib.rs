@@ -31,6 +31,8 @@ pub mod testkit;
 mod tests;
 mod tokens;
 mod transformer;
+#[cfg(test)]
+mod variant_tests;
 
 pub use error::ModelError;
 pub use int8::{Int8, dot_products};
