@@ -11,7 +11,9 @@ use std::{
     fs::{self, File},
     io::{BufWriter, Write as _},
     path::{Path, PathBuf},
-    time::Instant,
+    pin::pin,
+    process::Stdio,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
@@ -52,19 +54,29 @@ pub(crate) async fn measure(workshop: &Workshop) -> anyhow::Result<Vec<Row>> {
     let model_folder = model_folder(workshop)?;
     let model = Model::load(&model_folder, Device::Cpu)?;
     let mut rows = Vec::new();
+    progress("embedding the shipped corpus");
     let (passages, embedding) = Passages::make(workshop, &model)?;
     rows.push(embedding);
     let nearness = passages.nearness(&model)?;
+    // Vectors of an interrupted build are looked for beside an index.
+    let made = builder(workshop, &folder).output().await?;
+    ensure!(made.status.success(), "no index was made: {made:?}");
     passages.write(&folder, &model)?;
 
+    progress("building the index");
     let start = Instant::now();
-    build(workshop, &folder, &model_folder).await?;
+    let most = build(workshop, &folder, &model_folder).await?;
     rows.push(
         Row::new("rag/build", start.elapsed().as_secs_f64(), "s").note(format!(
             "{PASSAGES} passages, text and vectors, without embedding them; synthetic vectors are {nearness:.2} \
              near to the model's own (cosine)"
         )),
     );
+    rows.push(
+        Row::new("rag/build/memory", mebibytes(most), "MiB")
+            .note("the most that was resident, the index's files that it reads included"),
+    );
+    progress("opening it");
     let config = configure(&folder, &model_folder)?;
     // The first server finds all as it should be; what is timed is a start after that.
     Server::start(workshop, &config).await?.stop().await?;
@@ -74,10 +86,11 @@ pub(crate) async fn measure(workshop: &Workshop) -> anyhow::Result<Vec<Row>> {
             .note("from nothing to ready with this index, loading the model included"),
     );
     rows.extend(searches(&server, &passages, &model).await?);
+    progress("comparing with exact search");
     rows.push(recall(&server, &passages, &model).await?);
-    let resident = count(memory::of(server.process()?)?.resident) / f64::from(1 << 20);
+    let resident = memory::of(server.process()?)?.resident;
     rows.push(
-        Row::new("rag/memory", resident, "MiB")
+        Row::new("rag/memory", mebibytes(resident), "MiB")
             .note("resident memory of the server after all this; 42 MiB are the model's weights"),
     );
     server.stop().await?;
@@ -214,21 +227,39 @@ fn embedding(model: &Model, texts: &[&str]) -> anyhow::Result<Row> {
     )))
 }
 
-async fn build(workshop: &Workshop, folder: &Path, model: &Path) -> anyhow::Result<()> {
-    let output = Command::new(workshop.programs.join("rag-build"))
-        .current_dir(folder)
-        .args(["--index", "index", "--corpus", "corpus.jsonl", "--model"])
+fn builder(workshop: &Workshop, folder: &Path) -> Command {
+    let mut command = Command::new(workshop.programs.join("rag-build"));
+    command.current_dir(folder).args(["--index", "index"]);
+    command.kill_on_drop(true);
+    command
+}
+
+/// Builds the index, and gives the most memory that was seen in use.
+async fn build(workshop: &Workshop, folder: &Path, model: &Path) -> anyhow::Result<u64> {
+    let child = builder(workshop, folder)
+        .args(["--corpus", "corpus.jsonl", "--model"])
         .arg(model)
-        .kill_on_drop(true)
-        .output()
-        .await
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
         .context("cannot start `rag-build`; ./scripts/bench builds it")?;
+    let process = child.id().context("rag-build has ended")?;
+    let mut most = 0;
+    let mut look = tokio::time::interval(Duration::from_millis(50));
+    let mut output = pin!(child.wait_with_output());
+    let output = loop {
+        tokio::select! {
+            output = &mut output => break output?,
+            // A process that has just ended has no memory.
+            _ = look.tick() => most = most.max(memory::of(process).map_or(0, |used| used.resident)),
+        }
+    };
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(
         output.status.success() && said.contains("100,000 vectors were there before"),
         "rag-build did not do what it should: {said}"
     );
-    Ok(())
+    Ok(most)
 }
 
 fn configure(folder: &Path, model: &Path) -> anyhow::Result<PathBuf> {
@@ -260,7 +291,9 @@ async fn searches(server: &Server, passages: &Passages, model: &Model) -> anyhow
         ("hybrid", 1),
         ("hybrid", 64),
         ("text", 1),
+        ("text", 64),
     ] {
+        progress(&format!("asking it: {mode}, {connections} at once"));
         let bodies = passages
             .questions
             .iter()
@@ -320,6 +353,15 @@ fn call(question: &str, mode: &str) -> String {
 fn embed(model: &Model, kind: Kind, texts: &[&str]) -> anyhow::Result<Vec<Vec<f32>>> {
     let tokens: Vec<_> = texts.iter().map(|text| model.tokens(kind, text)).collect();
     Ok(model.embed(&tokens)?)
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    count(bytes) / f64::from(1 << 20)
+}
+
+/// It all takes minutes.
+fn progress(what: &str) {
+    eprintln!("  rag: {what}");
 }
 
 fn product(a: &[f32], b: &[f32]) -> f32 {
