@@ -294,9 +294,17 @@ fn holds_files(directory: &Path) -> Result<bool, IndexError> {
     Ok(false)
 }
 
-/// What it means that an index which is there cannot be opened: the system refused, or the files
-/// are not what was written.
+/// What it means that an index which is there cannot be opened: another version wrote it, the system refused, or
+/// the files are not what was written.
 fn damaged(error: TantivyError) -> IndexError {
+    if matches!(
+        error,
+        TantivyError::IncompatibleIndex(_)
+            | TantivyError::OpenReadError(OpenReadError::IncompatibleIndex(_))
+    ) {
+        tracing::error!(%error, "the index is of another version of the engine");
+        return IndexError::Format;
+    }
     let refused = match &error {
         TantivyError::IoError(error) => Some(error),
         TantivyError::OpenReadError(OpenReadError::IoError { io_error, .. }) => Some(io_error),

@@ -346,6 +346,45 @@ fn damage_is_noticed_when_the_index_is_opened() {
     }
 }
 
+/// What other versions leave behind: other fields, other notes beside them, other files of the engine.
+#[test]
+fn an_index_of_another_format_is_told_from_a_damaged_one() {
+    type Older = fn(&mut Value);
+    let fields: Older = |meta| meta["schema"][0]["name"] = json!("older");
+    let notes: Older = |meta| meta["payload"] = json!(r#"{"documents": 1}"#);
+    for older in [fields, notes] {
+        let folder = Folder::new(&[json!({"id": "a", "text": "apple"})]);
+        drop(folder.open().unwrap());
+        let path = folder.index_dir().as_ref().join("meta.json");
+        let mut meta = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        older(&mut meta);
+        fs::write(&path, meta.to_string()).unwrap();
+        let error = folder.open().err();
+        assert!(matches!(error, Some(IndexError::Format)), "{error:?}");
+    }
+    let folder = Folder::new(&[json!({"id": "a", "text": "apple"})]);
+    drop(folder.open().unwrap());
+    let mut aged = 0;
+    for entry in fs::read_dir(folder.index_dir()).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(mut bytes) = fs::read(&path) else {
+            continue;
+        };
+        let version = br#""index_format_version":"#;
+        let found = bytes
+            .windows(version.len())
+            .rposition(|part| part == version);
+        if let Some(at) = found {
+            bytes[at + version.len()] = b'1';
+            fs::write(&path, bytes).unwrap();
+            aged += 1;
+        }
+    }
+    assert!(aged > 0);
+    let error = folder.open().err();
+    assert!(matches!(error, Some(IndexError::Format)), "{error:?}");
+}
+
 #[test]
 fn changes_of_many_callers_are_all_kept() {
     let folder = Folder::new(&[]);
