@@ -1,5 +1,7 @@
 //! The requests to a Qdrant server, and what its refusals mean.
 
+use std::error::Error as _;
+
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
@@ -150,7 +152,26 @@ fn unreachable(error: &reqwest::Error) -> IndexError {
         "qdrant.url is no address that this build can use: http://host:port, or https in a build with \
          the feature tls"
             .to_owned()
+    } else if let Some(fault) = certificate_fault(error) {
+        format!(
+            "{fault}: add the authority that signed it to the system's, or name a file with it in the server's \
+             environment as SSL_CERT_FILE"
+        )
     } else {
         "it cannot be reached".to_owned()
     })
+}
+
+/// What is wrong with the server's certificate, if that is why it was not asked.
+fn certificate_fault(error: &reqwest::Error) -> Option<String> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // The type is of a crate that is only there with TLS.
+        if text.starts_with("invalid peer certificate") {
+            return Some(text);
+        }
+        cause = error.source();
+    }
+    None
 }
