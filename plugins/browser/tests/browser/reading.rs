@@ -112,7 +112,8 @@ fn network_idle_waits_for_what_the_page_fetches() {
 
 #[test]
 fn text_is_cut_between_characters() {
-    let kit = backend(json!({ "max_text_bytes": 1000 }));
+    // A snapshot of so large a page takes long on a machine that is busy with other tests.
+    let kit = backend(json!({ "max_text_bytes": 1000, "action_timeout": 120_000 }));
     let visit = Visit::of(&kit, json!({}));
     visit.open("/five");
     for (tool, params, key) in [
