@@ -148,17 +148,19 @@ impl Wanted {
 
     /// Waits until the element is there.
     pub(super) async fn present(&self, tab: &Tab, deadline: Instant) -> Outcome<String> {
+        let mut last = None;
         loop {
             let wait = match self.find(tab, deadline).await {
                 Ok(Some(object)) => return Ok(object),
                 Ok(None) => NotYet::Missing,
                 // The document may just be making room for another.
                 Err(Fault::Failed(message)) => NotYet::Because(message),
-                Err(fault) => return Err(fault),
+                Err(fault) => return Err(self.out_of_time(fault, last)),
             };
             if Instant::now() + AGAIN >= deadline {
                 return Err(self.unusable(wait));
             }
+            last = Some(wait);
             sleep(AGAIN).await;
         }
     }
@@ -170,14 +172,17 @@ impl Wanted {
         uncovered: bool,
         deadline: Instant,
     ) -> Outcome<Usable> {
+        let mut last = None;
         loop {
-            let wait = match self.look(tab, uncovered, deadline).await? {
-                Ok(usable) => return Ok(usable),
-                Err(wait) => wait,
+            let wait = match self.look(tab, uncovered, deadline).await {
+                Ok(Ok(usable)) => return Ok(usable),
+                Ok(Err(wait)) => wait,
+                Err(fault) => return Err(self.out_of_time(fault, last)),
             };
             if Instant::now() + AGAIN >= deadline {
                 return Err(self.unusable(wait));
             }
+            last = Some(wait);
             sleep(AGAIN).await;
         }
     }
@@ -198,6 +203,14 @@ impl Wanted {
             // The page may have replaced the element, or itself, while it was looked at.
             Err(Fault::Failed(message)) => Ok(Err(NotYet::Because(message))),
             other => other,
+        }
+    }
+
+    /// What ended the wait: when the time was up in the middle of a look, what the one before saw tells more.
+    fn out_of_time(&self, fault: Fault, last: Option<NotYet>) -> Fault {
+        match (fault, last) {
+            (Fault::TimedOut(_), Some(last)) => self.unusable(last),
+            (fault, _) => fault,
         }
     }
 
