@@ -317,7 +317,7 @@ impl Backend {
     }
 
     /// After a panic in shared state: cold again, to be warmed up anew after a pause.
-    pub fn poison(&self, message: &str) {
+    pub fn poison(&self) {
         self.warm.store(false, Ordering::Release);
         let mut warmth = self.lock();
         let pause = FIRST_PAUSE
@@ -326,7 +326,8 @@ impl Backend {
         warmth.panics += 1;
         self.panicked.store(true, Ordering::Relaxed);
         warmth.not_before = Some(Instant::now() + pause);
-        warmth.last_error = Some(format!("panicked: {message}"));
+        // Message and place are in the log; whoever may ask how backends are must not read them.
+        warmth.last_error = Some("it panicked; the server's log says more".to_owned());
     }
 
     /// After a call that ended well: the backend behaves.

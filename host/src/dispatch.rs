@@ -190,7 +190,7 @@ fn panicked(tool: &Tool, session: Option<&Session>, answer: &Answer) -> Failure 
         session.poison();
         "its session is lost; create it again"
     } else {
-        backend.poison(&answer.message());
+        backend.poison();
         "the backend is being started anew; try again"
     };
     Failure::new(

@@ -152,6 +152,9 @@ async fn a_failed_warm_up_is_told_to_the_caller_and_tried_again() {
         [(503, 2003), (503, 2004)].contains(&cold.codes()),
         "{cold:?}"
     );
+    // Callers learn what is wrong, and not where things are on the server.
+    let said = cold.body["message"].as_str().unwrap();
+    assert!(said.ends_with("still cold: …/fire is out"), "{said}");
     web.execute("hybrid:touch", json!({})).await.data();
 }
 

@@ -1,8 +1,10 @@
 //! `/ready?verbose`: how each backend is.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
-use crate::http::web::Web;
+use crate::http::web::{PATIENCE, Web};
 
 async fn health(web: &Web, name: &str) -> Value {
     let got = web.get("/ready?verbose").await;
@@ -11,6 +13,23 @@ async fn health(web: &Web, name: &str) -> Value {
     found
         .unwrap_or_else(|| panic!("no {name} in {backends:#?}"))
         .clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_what_is_shared_starts_the_backend_anew_and_its_place_stays_in_the_log() {
+    let web = Web::of(json!({ "echo": {} })).await;
+    let spoiled = web.execute("echo:panic", json!({})).await;
+    assert_eq!(spoiled.codes(), (500, 2001));
+    let said = health(&web, "echo").await.to_string() + &spoiled.body.to_string();
+    assert!(said.contains("it panicked; the server's log says more"));
+    assert!(!said.contains("as told") && !said.contains(".rs"), "{said}");
+    // It rests for a moment first.
+    let started = Instant::now();
+    while web.execute("echo:echo", json!({ "value": 1 })).await.status == 503 {
+        assert!(started.elapsed() < PATIENCE, "it was not warmed up again");
+        tokio::task::yield_now().await;
+    }
+    web.execute("echo:echo", json!({ "value": 1 })).await.data();
 }
 
 #[tokio::test(flavor = "multi_thread")]
