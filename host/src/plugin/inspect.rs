@@ -67,19 +67,12 @@ pub(super) struct Bytes {
 }
 
 impl Bytes {
-    /// Reads up to `length` bytes: a file that grows meanwhile is cut, and fails for that when it is inspected.
+    /// Reads a file that has this many bytes; of one that grows meanwhile, as many.
     fn read(mut file: File, length: u64) -> io::Result<Self> {
-        let room = usize::try_from(length).map_err(io::Error::other)?;
-        let mut pages = MmapMut::map_anon(room.max(1))?;
-        let mut length = 0;
-        while length < room {
-            match file.read(&mut pages[length..room]) {
-                Ok(0) => break,
-                Ok(count) => length += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let length = usize::try_from(length).map_err(io::Error::other)?;
+        // There is no mapping of nothing.
+        let mut pages = MmapMut::map_anon(length.max(1))?;
+        file.read_exact(&mut pages[..length])?;
         Ok(Self { pages, length })
     }
 }
