@@ -35,7 +35,7 @@ const INSTANCE: HeaderName = HeaderName::from_static("idempotency-instance");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// The longest key: as much as a few identifiers need.
-pub(super) const LONGEST: usize = 255;
+pub(super) const LONGEST_KEY: usize = 255;
 
 /// An answer, to be given as often as it is asked for.
 #[derive(Clone, Debug)]
@@ -196,9 +196,10 @@ fn identity(asked: &Asked, route: &str) -> Result<(Box<str>, [u8; 32]), Failure>
         .and_then(|key| key.to_str().ok())
         .map(str::trim);
     let key = key
-        .filter(|key| (1..=LONGEST).contains(&key.len()))
+        .filter(|key| (1..=LONGEST_KEY).contains(&key.len()))
         .ok_or_else(|| {
-            let message = format!("`Idempotency-Key` must be 1 to {LONGEST} visible characters");
+            let message =
+                format!("`Idempotency-Key` must be 1 to {LONGEST_KEY} visible characters");
             Failure::new(ErrorKind::Parameter, message)
         })?;
     let whose: Whose<'_> = serde_json::from_slice(&asked.body).unwrap_or_default();

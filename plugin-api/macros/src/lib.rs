@@ -1,9 +1,9 @@
 //! The attribute macros of `sandbox-plugin-api`: `#[backend]` on an impl block, `#[tool]` inside it, `#[tools]` on further
 //! blocks of the same struct.
 //!
-//! Read `backend` first: it takes the block apart; `tools` does it with the further ones. `lifecycle` knows the five functions with a
-//! meaning of their own, `tool` turns one function into one entry of the tool table, `params` writes
-//! the struct that its parameters are read into, and `signature` knows what a parameter's type means.
+//! Read `backend` first: it takes the block apart; `tools` does it with the further ones. `lifecycle` knows the six
+//! functions with a meaning of their own, `tool` turns one function into one entry of the tool table, `params` writes the
+//! struct that its parameters are read into, and `signature` knows what a parameter's type means.
 
 mod arguments;
 mod backend;

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use super::schemas::Schemas;
-use crate::http::once::LONGEST;
+use crate::http::once::LONGEST_KEY;
 
 /// The answer to whatever went wrong.
 const FAILURE: &str = "#/components/responses/Failure";
@@ -207,7 +207,7 @@ fn parameters() -> Value {
             "description": "Who calls, when the body does not say it.",
         },
         "IdempotencyKey": {
-            "name": "Idempotency-Key", "in": "header", "schema": { "type": "string", "minLength": 1, "maxLength": LONGEST },
+            "name": "Idempotency-Key", "in": "header", "schema": { "type": "string", "minLength": 1, "maxLength": LONGEST_KEY },
             "description": "Makes it safe to ask again: the same key with the same body returns the first answer, also while \
                 that runs; with another body it is refused.",
         },
