@@ -2,6 +2,7 @@
 //! read them from there.
 
 use std::{
+    fs,
     io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
 };
@@ -144,8 +145,21 @@ impl Downloads {
             "canceled" => State::Cancelled,
             _ => State::InProgress,
         };
-        let all: u64 = self.list.iter().map(|download| download.size).sum();
-        (all > most && event.state == "inProgress").then(|| event.guid.clone())
+        let kept = |download: &&Download| download.state != State::Cancelled;
+        let all: u64 = self.list.iter().filter(kept).map(|one| one.size).sum();
+        if all <= most {
+            return None;
+        }
+        let download = self.list.iter_mut().find(|one| one.guid == event.guid)?;
+        if download.state == State::Completed {
+            // It was there before it could be broken off.
+            download.state = State::Cancelled;
+            let file = self.folder.join(&download.guid);
+            if let Err(error) = fs::remove_file(file) {
+                tracing::warn!(%error, "a download that is too large cannot be removed");
+            }
+        }
+        (download.state == State::InProgress).then(|| event.guid.clone())
     }
 
     /// The file of a download that is complete.
@@ -221,7 +235,7 @@ pub(super) fn read(
     offset: u64,
     most: usize,
 ) -> std::io::Result<Piece> {
-    let mut file = std::fs::File::open(file)?;
+    let mut file = fs::File::open(file)?;
     let size = file.metadata()?.len();
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
@@ -265,4 +279,42 @@ struct Progress {
     guid: String,
     received_bytes: f64,
     state: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_is_not_kept_also_when_it_was_faster_than_we() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut downloads = Downloads::new(folder.path().to_owned());
+        let mut hear = |guid: &str, received, state: &str| {
+            if state == "begin" {
+                downloads.begin(Began {
+                    guid: guid.to_owned(),
+                    url: String::new(),
+                    suggested_filename: String::new(),
+                });
+                fs::write(folder.path().join(guid), "").unwrap();
+                return (None, State::InProgress);
+            }
+            let event = Progress {
+                guid: guid.to_owned(),
+                received_bytes: received,
+                state: state.to_owned(),
+            };
+            let excess = downloads.progress(&event, 100);
+            (excess, downloads.list.last().unwrap().state)
+        };
+        hear("large", 0.0, "begin");
+        let broken_off = (Some("large".to_owned()), State::InProgress);
+        assert_eq!(hear("large", 101.0, "inProgress"), broken_off);
+        assert_eq!(hear("large", 120.0, "completed"), (None, State::Cancelled));
+        assert!(!folder.path().join("large").exists());
+        // What was not kept takes no room.
+        hear("small", 0.0, "begin");
+        assert_eq!(hear("small", 100.0, "completed"), (None, State::Completed));
+        assert!(folder.path().join("small").exists());
+    }
 }
