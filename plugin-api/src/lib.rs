@@ -317,7 +317,8 @@
 //! A parameter that is not a reference comes from the JSON. `Option<T>` may be absent;
 //! `#[default(expression)]` says what an absent one is; `#[serde(…)]` and `#[schemars(…)]` work as on
 //! a struct's field; one parameter marked `#[params]` takes the whole object into a type of the
-//! author's. References are what the call offers:
+//! author's. `Box<RawValue>` takes a value as it is written, for a tool that only passes it on: nothing parses it, and
+//! an answer may be one too. References are what the call offers:
 //! [`&CallContext`](CallContext), [`&SessionInfo`](SessionInfo), the session; the last two also as an
 //! `Option`.
 //!

@@ -107,6 +107,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use serde::Deserialize;
+    use serde_json::value::RawValue;
 
     use super::*;
 
@@ -205,6 +206,31 @@ mod tests {
     fn other_names_of_a_parameter_are_known() {
         let wrong = r#"{"x":"one","btn":"left"}"#;
         assert!(message(wrong).starts_with("parameter /x: "));
+    }
+
+    #[test]
+    fn a_value_may_be_taken_as_it_is_written() {
+        #[derive(Debug, Deserialize, JsonSchema)]
+        struct Passing {
+            value: Box<RawValue>,
+            #[serde(default)]
+            times: u8,
+        }
+        let read = |json: &str| parse::<Passing>(json.as_bytes());
+        for written in [r#"{ "b":1, "a" : [1.50, "\u00e9"]}"#, "null", "1e400"] {
+            let passing = read(&format!(r#"{{"value": {written}, "trace_id": "t"}}"#)).unwrap();
+            assert_eq!(passing.value.get(), written);
+        }
+        assert_eq!(
+            read(r#"{"value":{"a":1},"times":"x"}"#)
+                .unwrap_err()
+                .message(),
+            r#"parameter /times: expected an integer from 0 to 255, found string "x""#
+        );
+        assert_eq!(
+            read("{}").unwrap_err().message(),
+            "parameter /value is missing"
+        );
     }
 
     #[test]
