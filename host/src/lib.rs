@@ -23,3 +23,4 @@ pub mod plugin;
 pub mod sandbox;
 pub mod schema;
 pub mod sessions;
+mod sharded;

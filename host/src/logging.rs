@@ -46,16 +46,21 @@ pub fn start(level: LevelFilter, format: Format, feed: &Arc<Feed>) {
         .with_target("rmcp", level.min(LevelFilter::ERROR))
         .with_target("sandbox", level)
         .with_target("plugin", level);
-    let layer = fmt::layer().with_writer(sink::Lines);
     let layer = match format {
-        Format::Text => layer
-            .event_format(text::Text)
-            .with_ansi(io::stderr().is_terminal())
-            .boxed(),
-        Format::Json => layer.json().flatten_event(true).boxed(),
+        Format::Text => text::Text {
+            coloured: io::stderr().is_terminal(),
+            take: |line: &str, urgent| sink::take(line.as_bytes(), urgent),
+        }
+        .boxed(),
+        Format::Json => {
+            let layer = fmt::layer().json().flatten_event(true);
+            layer.with_writer(sink::Lines).boxed()
+        }
     };
-    let layer = layer.and_then(feed.log_layer()).with_filter(filter);
-    let subscriber = tracing_subscriber::registry().with(layer);
+    let subscriber = tracing_subscriber::registry()
+        .with(filter)
+        .with(layer)
+        .with(feed.log_layer());
     if subscriber.try_init().is_ok()
         && let Err(error) = sink::start()
     {

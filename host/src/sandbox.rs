@@ -22,6 +22,7 @@ use crate::{
     gate::{Gate, Pass},
     observe::Observers,
     sessions::Sessions,
+    sharded::Sharded,
 };
 
 /// How long what was called off may take to leave when the server stops.
@@ -60,7 +61,8 @@ pub struct Sandbox {
     /// Calls off everything that runs.
     pub called_off: CancellationToken,
     state: AtomicU8,
-    calls: Arc<Gate>,
+    /// One for each thread: all calls go through here.
+    calls: Sharded<Arc<Gate>>,
     tasks: TaskTracker,
 }
 
@@ -95,7 +97,7 @@ impl Sandbox {
             stop_asked: CancellationToken::new(),
             called_off: parts.called_off,
             state: AtomicU8::new(STARTING),
-            calls: Arc::default(),
+            calls: Sharded::default(),
             tasks: parts.tasks,
         }
     }
@@ -122,7 +124,7 @@ impl Sandbox {
     ///
     /// Code 5002 while the server is draining. While it is starting, a call waits for its own backend alone.
     pub fn admit(&self) -> Result<Pass, Failure> {
-        Pass::enter(&self.calls).ok_or_else(|| {
+        Pass::enter(self.calls.mine().1).ok_or_else(|| {
             let failure = Failure::new(ErrorKind::ServiceUnavailable, "the server is stopping");
             failure.retry_after(Duration::from_secs(1))
         })
@@ -140,13 +142,15 @@ impl Sandbox {
 
     /// How many calls, and requests that make or end sessions, are under way.
     pub fn under_way(&self) -> usize {
-        self.calls.inside()
+        self.calls.iter().map(|gate| gate.inside()).sum()
     }
 
     /// From now on nothing new is let in.
     pub fn drain(&self) {
         self.state.store(DRAINING, Ordering::Release);
-        self.calls.close();
+        for gate in self.calls.iter() {
+            gate.close();
+        }
     }
 
     /// Lets running calls end within `grace`, ends every session and shuts every backend down.
@@ -154,11 +158,12 @@ impl Sandbox {
     /// Returns how many sessions were ended.
     pub async fn stop(&self, grace: Duration) -> usize {
         self.drain();
-        if timeout(grace, self.calls.emptied()).await.is_err() {
-            tracing::warn!(calls = self.calls.inside(), "calling off what still runs");
+        let emptied = || join_all(self.calls.iter().map(|gate| gate.emptied()));
+        if timeout(grace, emptied()).await.is_err() {
+            tracing::warn!(calls = self.under_way(), "calling off what still runs");
         }
         self.called_off.cancel();
-        let _ = timeout(LEAVE, self.calls.emptied()).await;
+        let _ = timeout(LEAVE, emptied()).await;
         let ended = self.sessions.close_all(Duration::ZERO).await;
         // Temporary sessions end in tasks of their own.
         self.tasks.close();

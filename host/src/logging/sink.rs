@@ -2,8 +2,9 @@
 //!
 //! There is a line per call, and a write per line would be the dearest part of a cheap call, with all
 //! threads waiting for one another before it. `tracing-appender` hands each line over a channel and
-//! writes it by itself, which costs as much; here a line is a copy into a buffer. Warnings and errors
-//! take everything before them along at once, so that a process which dies has said why.
+//! writes it by itself, which costs as much; here a line is a copy into a buffer of its thread's, and
+//! the buffers are put in order when they are written. Warnings and errors take everything before them
+//! along at once, so that a process which dies has said why.
 
 use std::{
     io::{self, Write},
@@ -14,6 +15,8 @@ use std::{
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::sharded::Sharded;
 
 /// How long lines are gathered: not to be noticed by who reads along, and hundreds of lines under load.
 const GATHER: Duration = Duration::from_millis(5);
@@ -27,16 +30,26 @@ static SINK: LazyLock<Sink> = LazyLock::new(Sink::default);
 
 #[derive(Default)]
 struct Sink {
-    waiting: Mutex<Waiting>,
+    waiting: Sharded<Mutex<Waiting>>,
+    /// Whether any lines wait.
+    some: Mutex<bool>,
     arrived: Condvar,
     /// Held while writing, so that lines stay in order.
-    output: Mutex<Vec<u8>>,
+    output: Mutex<()>,
 }
 
 #[derive(Default)]
 struct Waiting {
     lines: Vec<u8>,
     dropped: u64,
+}
+
+/// Takes a line; one that is urgent is written at once, with all before it.
+pub(super) fn take(line: &[u8], urgent: bool) {
+    SINK.push(line);
+    if urgent {
+        SINK.flush_unless_busy(&mut io::stderr());
+    }
 }
 
 /// Makes the writers of single lines.
@@ -68,53 +81,48 @@ pub fn flush() {
 }
 
 impl Sink {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn push(&self, line: &[u8]) {
-        let mut waiting = self.lock();
+        let mut waiting = lock(self.waiting.mine().1);
         let first = waiting.lines.is_empty();
-        if waiting.lines.len() + line.len() > MOST {
+        if waiting.lines.len() + line.len() > MOST / self.waiting.len() {
             waiting.dropped += 1;
             return;
         }
         waiting.lines.extend_from_slice(line);
         drop(waiting);
         if first {
+            *lock(&self.some) = true;
             self.arrived.notify_one();
         }
     }
 
     fn wait(&self) {
-        let waiting = self.lock();
-        let _there = self
-            .arrived
-            .wait_while(waiting, |waiting| waiting.lines.is_empty());
+        let some = lock(&self.some);
+        let there = self.arrived.wait_while(some, |some| !*some);
+        *there.unwrap_or_else(PoisonError::into_inner) = false;
     }
 
     fn flush(&self, output: &mut impl Write) {
-        let lines = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        self.write_out(lines, output);
+        let _turn = lock(&self.output);
+        self.write_out(output);
     }
 
     /// Leaves it to whoever is writing already: an output that takes nothing holds up one thread, not all.
     fn flush_unless_busy(&self, output: &mut impl Write) {
-        match self.output.try_lock() {
-            Ok(lines) => self.write_out(lines, output),
-            Err(TryLockError::Poisoned(poisoned)) => self.write_out(poisoned.into_inner(), output),
-            Err(TryLockError::WouldBlock) => {}
+        let turn = self.output.try_lock();
+        if !matches!(turn, Err(TryLockError::WouldBlock)) {
+            self.write_out(output);
         }
     }
 
     /// Nothing can be said about an output that takes nothing.
-    fn write_out(&self, mut lines: MutexGuard<'_, Vec<u8>>, output: &mut impl Write) {
-        lines.clear();
-        let dropped = {
-            let mut waiting = self.lock();
-            std::mem::swap(&mut waiting.lines, &mut lines);
-            std::mem::take(&mut waiting.dropped)
-        };
+    fn write_out(&self, output: &mut impl Write) {
+        let waiting = self.waiting.iter();
+        let taken: Vec<_> = waiting
+            .map(|part| std::mem::take(&mut *lock(part)))
+            .collect();
+        let dropped: u64 = taken.iter().map(|part| part.dropped).sum();
+        let mut lines = in_order(taken.into_iter().map(|part| part.lines).collect());
         if dropped > 0 {
             let _ = writeln!(
                 lines,
@@ -123,6 +131,29 @@ impl Sink {
         }
         let _ = output.write_all(&lines);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// All lines in the order of their times. Those of each part are in order already, which sorting makes use of.
+fn in_order(mut parts: Vec<Vec<u8>>) -> Vec<u8> {
+    parts.retain(|part| !part.is_empty());
+    if parts.len() < 2 {
+        return parts.pop().unwrap_or_default();
+    }
+    let lines = parts
+        .iter()
+        .flat_map(|part| part.split_inclusive(|byte| *byte == b'\n'));
+    let mut lines: Vec<_> = lines.collect();
+    lines.sort_by_key(|line| time_of(line));
+    lines.concat()
+}
+
+/// What a line begins with, up to the end of its time, which is of one length in all lines.
+fn time_of(line: &[u8]) -> &[u8] {
+    line.split(|byte| *byte == b'Z').next().unwrap_or_default()
 }
 
 impl<'a> MakeWriter<'a> for Lines {
@@ -141,10 +172,7 @@ impl<'a> MakeWriter<'a> for Lines {
 
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        SINK.push(line);
-        if self.urgent {
-            SINK.flush_unless_busy(&mut io::stderr());
-        }
+        take(line, self.urgent);
         Ok(line.len())
     }
 
@@ -170,6 +198,26 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_several_threads_come_in_the_order_of_their_times() {
+        let (sink, mut output) = (Sink::default(), Vec::new());
+        let line =
+            |count: usize, thread: usize| format!("2026-01-31T12:00:00.{count:06}Z {thread}\n");
+        std::thread::scope(|scope| {
+            for thread in 0..3 {
+                let sink = &sink;
+                scope.spawn(move || {
+                    for count in 0..100 {
+                        sink.push(line(3 * count + thread, thread).as_bytes());
+                    }
+                });
+            }
+        });
+        sink.flush(&mut output);
+        let expected: String = (0..300).map(|count| line(count, count % 3)).collect();
+        assert_eq!(String::from_utf8(output).unwrap(), expected);
+    }
+
+    #[test]
     fn who_has_something_urgent_does_not_wait_for_an_output_that_is_stuck() {
         let (sink, mut output) = (Sink::default(), Vec::new());
         sink.push(b"urgent\n");
@@ -185,7 +233,7 @@ mod tests {
     fn a_log_that_nobody_reads_is_bounded_and_tells_what_it_lost() {
         let (sink, mut output) = (Sink::default(), Vec::new());
         let line = [b'x'; 1024];
-        for _ in 0..MOST / line.len() + 3 {
+        for _ in 0..MOST / sink.waiting.len() / line.len() + 3 {
             sink.push(&line);
         }
         sink.flush(&mut output);

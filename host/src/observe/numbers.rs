@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-use super::{record::Why, sharded::Sharded};
+use super::record::Why;
+use crate::sharded::Sharded;
 
 /// The upper bounds of a call's time, in microseconds: from what HTTP itself costs to what an agent waits for.
 pub const BOUNDS_US: [u64; 18] = [

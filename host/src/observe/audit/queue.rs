@@ -11,7 +11,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::observe::sharded::Sharded;
+use crate::sharded::Sharded;
 
 /// The lines that wait.
 pub(super) struct Queue {

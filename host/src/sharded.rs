@@ -11,11 +11,11 @@ const MOST: usize = 16;
 /// A cache line of its own (two, as processors fetch them in pairs).
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(super) struct Apart<T>(pub(super) T);
+struct Apart<T>(T);
 
 /// One value per shard.
 #[derive(Debug)]
-pub(super) struct Sharded<T>(Box<[Apart<T>]>);
+pub(crate) struct Sharded<T>(Box<[Apart<T>]>);
 
 impl<T: Default> Default for Sharded<T> {
     fn default() -> Self {
@@ -25,23 +25,23 @@ impl<T: Default> Default for Sharded<T> {
 
 impl<T> Sharded<T> {
     /// This thread's value, and its number.
-    pub(super) fn mine(&self) -> (usize, &T) {
+    pub(crate) fn mine(&self) -> (usize, &T) {
         let index = index() % self.0.len();
         (index, &self.0[index].0)
     }
 
     /// The value with this number.
-    pub(super) fn at(&self, index: usize) -> &T {
+    pub(crate) fn at(&self, index: usize) -> &T {
         &self.0[index % self.0.len()].0
     }
 
     /// All values.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|apart| &apart.0)
     }
 
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 }
