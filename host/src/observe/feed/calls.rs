@@ -10,10 +10,8 @@ use super::{CallView, short::Short};
 use crate::{
     catalog::Tool,
     dispatch::Call,
-    observe::{
-        record::{CallRecord, End, Front, shown},
-        sharded::Sharded,
-    },
+    observe::record::{CallRecord, End, Front, shown},
+    sharded::Sharded,
 };
 
 /// How many calls that ended are remembered, all shards together.
@@ -44,13 +42,15 @@ impl Place {
 #[derive(Default)]
 pub(super) struct Calls(Sharded<Mutex<Shard>>);
 
+/// A call keeps its slot while it runs, and afterwards until enough others have ended: nothing of it is ever moved.
 #[derive(Default)]
 struct Shard {
     count: u64,
-    /// Freed slots are used again, so that a call's place stays while it runs.
-    running: Vec<Option<Entry>>,
+    slots: Vec<Entry>,
+    /// The slots of calls that nobody remembers.
     free: Vec<usize>,
-    recent: VecDeque<Entry>,
+    /// The slots of calls that ended, the oldest first.
+    recent: VecDeque<usize>,
 }
 
 #[derive(Clone)]
@@ -64,43 +64,43 @@ struct Entry {
     key: Short<KEY>,
     session: Short<96>,
     trace: Short<64>,
-    end: Option<Ended>,
+    state: State,
 }
 
 #[derive(Clone)]
-struct Ended {
-    elapsed: Duration,
-    code: Option<i32>,
-    message: Option<Box<str>>,
+enum State {
+    Free,
+    Running,
+    Ended {
+        elapsed: Duration,
+        code: Option<i32>,
+        message: Option<Box<str>>,
+    },
 }
 
 impl Calls {
     pub(super) fn started(&self, call: &Call<'_>, started: Instant) -> Place {
         let shards = self.0.len() as u64;
         let (index, shard) = self.0.mine();
-        let mut shard = lock(shard);
+        let shard = &mut *lock(shard);
         shard.count += 1;
         // Numbers of different shards never meet, so that no counter is shared.
         let id = shard.count * shards + index as u64;
-        let entry = Entry {
-            id,
-            started,
-            front: call.front,
-            tool: Short::new(shown(call.action)),
-            backend: Short::new(""),
-            worker: Short::new(call.worker),
-            key: Short::new(call.caller.owner().unwrap_or_default()),
-            session: Short::new(""),
-            trace: Short::new(call.trace),
-            end: None,
-        };
-        let slot = if let Some(slot) = shard.free.pop() {
-            shard.running[slot] = Some(entry);
-            slot
-        } else {
-            shard.running.push(Some(entry));
-            shard.running.len() - 1
-        };
+        let slot = shard.free.pop().unwrap_or_else(|| {
+            shard.slots.push(Entry::free(started));
+            shard.slots.len() - 1
+        });
+        let entry = &mut shard.slots[slot];
+        entry.id = id;
+        entry.started = started;
+        entry.front = call.front;
+        entry.tool.set(shown(call.action));
+        entry.backend.set("");
+        entry.worker.set(call.worker);
+        entry.key.set(call.caller.owner().unwrap_or_default());
+        entry.session.set("");
+        entry.trace.set(call.trace);
+        entry.state = State::Running;
         Place {
             shard: index,
             slot,
@@ -109,20 +109,17 @@ impl Calls {
     }
 
     pub(super) fn is_of(&self, place: &Place, tool: &Tool) {
-        if let Some(entry) = &mut lock(self.0.at(place.shard)).running[place.slot] {
-            entry.tool = Short::new(&tool.name);
-            entry.backend = Short::new(&tool.backend.name);
-        }
+        let entry = &mut lock(self.0.at(place.shard)).slots[place.slot];
+        entry.tool.set(&tool.name);
+        entry.backend.set(&tool.backend.name);
     }
 
     pub(super) fn view(&self, place: &Place) -> CallView {
-        let shard = lock(self.0.at(place.shard));
-        let entry = shard.running[place.slot].clone();
-        drop(shard);
-        entry.map(|entry| entry.view()).unwrap_or_default()
+        let entry = lock(self.0.at(place.shard)).slots[place.slot].clone();
+        entry.view()
     }
 
-    /// Moves a call from those that run to those that ended; what it looked like, if that is wanted.
+    /// Counts a call that ran among those that ended; what it looks like then, if that is wanted.
     pub(super) fn ended(
         &self,
         place: &Place,
@@ -130,53 +127,93 @@ impl Calls {
         wanted: bool,
     ) -> Option<CallView> {
         let most = RECENT / self.0.len();
-        let ended = Ended {
+        let state = State::Ended {
             elapsed: record.elapsed,
             code: record.end.code(),
             message: message(&record.end),
         };
         let mut shard = lock(self.0.at(place.shard));
-        let mut entry = shard.running[place.slot].take()?;
-        shard.free.push(place.slot);
+        let entry = &mut shard.slots[place.slot];
         if let Some(session) = record.session {
-            entry.session = Short::new(&session.id);
+            entry.session.set(&session.id);
         }
-        entry.end = Some(ended);
+        entry.state = state;
         let view = wanted.then(|| entry.clone());
-        if shard.recent.len() == most {
-            shard.recent.pop_front();
-        }
-        shard.recent.push_back(entry);
+        shard.remember(place.slot, most);
         drop(shard);
         view.map(|entry| entry.view())
     }
 
     pub(super) fn running(&self) -> Vec<CallView> {
-        let mut entries = self.entries(|shard| shard.running.iter().flatten().cloned().collect());
+        let mut entries = self.entries(|entry| matches!(entry.state, State::Running));
         entries.sort_by_key(|entry| entry.started);
         entries.iter().map(Entry::view).collect()
     }
 
     pub(super) fn recent(&self) -> Vec<CallView> {
-        let mut entries = self.entries(|shard| shard.recent.iter().cloned().collect());
+        let mut entries = self.entries(|entry| matches!(entry.state, State::Ended { .. }));
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.ended()));
         entries.iter().map(Entry::view).collect()
     }
 
-    fn entries(&self, of: impl Fn(&Shard) -> Vec<Entry>) -> Vec<Entry> {
-        self.0.iter().flat_map(|shard| of(&lock(shard))).collect()
+    fn entries(&self, are_wanted: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+        let of = |shard: &Mutex<Shard>| -> Vec<Entry> {
+            let shard = lock(shard);
+            let wanted = shard.slots.iter().filter(|entry| are_wanted(entry));
+            wanted.cloned().collect()
+        };
+        self.0.iter().flat_map(of).collect()
+    }
+}
+
+impl Shard {
+    /// Remembers a call that ended, and forgets the oldest when there are more than `most`.
+    fn remember(&mut self, slot: usize, most: usize) {
+        self.recent.push_back(slot);
+        if self.recent.len() > most
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            self.slots[oldest].state = State::Free;
+            self.free.push(oldest);
+        }
     }
 }
 
 impl Entry {
+    /// What a slot holds before its first call.
+    fn free(now: Instant) -> Self {
+        Self {
+            id: 0,
+            started: now,
+            front: Front::default(),
+            tool: Short::default(),
+            backend: Short::default(),
+            worker: Short::default(),
+            key: Short::default(),
+            session: Short::default(),
+            trace: Short::default(),
+            state: State::Free,
+        }
+    }
+
     fn ended(&self) -> Option<Instant> {
-        self.end.as_ref().map(|end| self.started + end.elapsed)
+        match self.state {
+            State::Ended { elapsed, .. } => Some(self.started + elapsed),
+            State::Free | State::Running => None,
+        }
     }
 
     fn view(&self) -> CallView {
         let age = self.started.elapsed();
         let started = SystemTime::now().checked_sub(age);
-        let end = self.end.as_ref();
+        let (elapsed, code, message) = match &self.state {
+            State::Ended {
+                elapsed,
+                code,
+                message,
+            } => (*elapsed, *code, message.as_deref()),
+            State::Free | State::Running => (age, None, None),
+        };
         CallView {
             id: self.id,
             front: self.front,
@@ -187,10 +224,10 @@ impl Entry {
             session: self.session.some(),
             trace: self.trace.as_str().to_owned(),
             started: started.map(Into::into),
-            elapsed_ms: end.map_or(age, |end| end.elapsed).as_secs_f64() * 1e3,
-            running: end.is_none(),
-            code: end.and_then(|end| end.code),
-            message: end.and_then(|end| end.message.as_deref().map(str::to_owned)),
+            elapsed_ms: elapsed.as_secs_f64() * 1e3,
+            running: matches!(self.state, State::Running),
+            code,
+            message: message.map(str::to_owned),
         }
     }
 }

@@ -7,16 +7,22 @@ pub(super) struct Short<const N: usize> {
     bytes: [u8; N],
 }
 
+impl<const N: usize> Default for Short<N> {
+    fn default() -> Self {
+        Self {
+            length: 0,
+            bytes: [0; N],
+        }
+    }
+}
+
 impl<const N: usize> Short<N> {
-    pub(super) fn new(text: &str) -> Self {
+    /// Holds this text from now on.
+    pub(super) fn set(&mut self, text: &str) {
         const { assert!(N <= 255) };
         let text = &text[..text.floor_char_boundary(N)];
-        let mut short = Self {
-            length: u8::try_from(text.len()).unwrap_or(0),
-            bytes: [0; N],
-        };
-        short.bytes[..text.len()].copy_from_slice(text.as_bytes());
-        short
+        self.length = u8::try_from(text.len()).unwrap_or(0);
+        self.bytes[..text.len()].copy_from_slice(text.as_bytes());
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -33,13 +39,20 @@ impl<const N: usize> Short<N> {
 mod tests {
     use super::*;
 
+    fn short(text: &str) -> Short<8> {
+        let mut short = Short::default();
+        short.set("before");
+        short.set(text);
+        short
+    }
+
     #[test]
     fn what_is_too_long_is_cut_between_characters() {
-        assert_eq!(Short::<8>::new("short").as_str(), "short");
+        assert_eq!(short("short").as_str(), "short");
         assert_eq!(
-            Short::<8>::new("\u{4e16}\u{754c}\u{4e16}").as_str(),
+            short("\u{4e16}\u{754c}\u{4e16}").as_str(),
             "\u{4e16}\u{754c}"
         );
-        assert_eq!(Short::<8>::new("").some(), None);
+        assert_eq!(short("").some(), None);
     }
 }
