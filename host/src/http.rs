@@ -37,6 +37,7 @@ mod own;
 mod pages;
 mod rate;
 mod routes;
+mod seldom;
 mod server;
 mod sessions;
 mod shutdown;

@@ -100,16 +100,16 @@ fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Sixteen bytes from a pool that each thread fills with one system call for 32 identifiers.
+/// Sixteen bytes from a pool that each thread fills with one system call for 128 identifiers.
 fn random_bytes() -> [u8; 16] {
     thread_local! {
-        static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [[0; 16]; 32], left: 0 }) };
+        static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [[0; 16]; 128], left: 0 }) };
     }
     POOL.with_borrow_mut(Pool::take)
 }
 
 struct Pool {
-    bytes: [[u8; 16]; 32],
+    bytes: [[u8; 16]; 128],
     left: usize,
 }
 

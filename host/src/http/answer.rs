@@ -9,7 +9,7 @@ use std::{
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use http::{
-    HeaderValue, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -36,7 +36,12 @@ pub(super) struct Written {
 impl Written {
     /// The answer that consists of this envelope.
     pub(super) fn response(self, envelope: Vec<u8>) -> Response {
-        let mut response = json(self.status, envelope);
+        self.text(envelope).map(Body::new)
+    }
+
+    /// The same, without the box that a body of any kind is kept in.
+    pub(super) fn text(self, envelope: Vec<u8>) -> http::Response<Text> {
+        let mut response = text(self.status, envelope.into());
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_seconds() {
             headers.insert(RETRY_AFTER, seconds.into());
@@ -188,8 +193,12 @@ pub(super) fn bare<T: Serialize>(status: StatusCode, data: &T) -> Response {
 }
 
 /// An answer of JSON text that is there already.
-pub(super) fn json(status: u16, text: impl Into<Bytes>) -> Response {
-    let mut response = Response::new(Body::new(Parts(text.into())));
+pub(super) fn json(status: u16, json: impl Into<Bytes>) -> Response {
+    text(status, json.into()).map(Body::new)
+}
+
+fn text(status: u16, json: Bytes) -> http::Response<Text> {
+    let mut response = http::Response::new(Text(json));
     *response.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let json = HeaderValue::from_static("application/json");
@@ -197,13 +206,53 @@ pub(super) fn json(status: u16, text: impl Into<Bytes>) -> Response {
     response
 }
 
+/// The body of an answer: nearly always a text, which needs no box.
+pub(super) enum Carried {
+    /// A text.
+    Text(Text),
+    /// Anything else.
+    Other(Body),
+}
+
+impl HttpBody for Carried {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match &mut *self {
+            Self::Text(text) => {
+                let frame = Pin::new(text).poll_frame(context);
+                frame.map_err(|never| match never {})
+            }
+            Self::Other(body) => Pin::new(body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_end_stream(),
+            Self::Other(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Text(text) => text.size_hint(),
+            Self::Other(body) => body.size_hint(),
+        }
+    }
+}
+
 /// A text that leaves in parts, so that the connection sees whether its client takes it in.
-struct Parts(Bytes);
+pub(super) struct Text(Bytes);
 
 /// The size of a part: enough to fill a socket's buffer.
 const PART: usize = 256 * 1024;
 
-impl HttpBody for Parts {
+impl HttpBody for Text {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
@@ -228,7 +277,7 @@ impl HttpBody for Parts {
 }
 
 /// The text of a header, when it is text.
-pub(super) fn header<'a>(headers: &'a http::HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers
         .get(name)
         .and_then(|value| std::str::from_utf8(value.as_bytes()).ok())

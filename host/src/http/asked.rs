@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, HeaderName, request::Parts};
 use hyper::body::Body;
 use sandbox_protocol::{
     ErrorKind, TraceId, WorkerId,
@@ -28,11 +28,11 @@ use crate::{
 };
 
 /// The header with the worker's name, for bodies without one.
-const X_WORKER_ID: &str = "x-worker-id";
+static X_WORKER_ID: HeaderName = HeaderName::from_static("x-worker-id");
 
 /// The headers of W3C trace context.
-const TRACEPARENT: &str = "traceparent";
-const TRACESTATE: &str = "tracestate";
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Who asks, and from where.
 #[derive(Clone, Debug)]
@@ -97,20 +97,20 @@ impl Asked {
 
     /// The trace of the request, given what its body says.
     pub(super) fn trace<'a>(&'a self, given: Option<Cow<'a, str>>) -> TraceId<'a> {
-        TraceId::choose(header(&self.headers, TRACEPARENT), given)
+        TraceId::choose(header(&self.headers, &TRACEPARENT), given)
     }
 
     /// The caller's span.
     pub(super) fn parent(&self) -> Parent<'_> {
         Parent {
-            traceparent: header(&self.headers, TRACEPARENT),
-            tracestate: header(&self.headers, TRACESTATE),
+            traceparent: header(&self.headers, &TRACEPARENT),
+            tracestate: header(&self.headers, &TRACESTATE),
         }
     }
 
     /// The worker, given what the body says.
     pub(super) fn worker<'a>(&'a self, given: Option<&'a str>) -> Result<&'a str, Failure> {
-        WorkerId::choose(given, header(&self.headers, X_WORKER_ID))
+        WorkerId::choose(given, header(&self.headers, &X_WORKER_ID))
             .map_err(|error| Failure::new(ErrorKind::Parameter, error.to_string()))
     }
 
@@ -122,7 +122,7 @@ impl Asked {
 
 /// The answer to a request of which only the head was read.
 pub(super) fn refused(failure: &Failure, headers: &HeaderMap, started: Instant) -> Response {
-    let trace = TraceId::choose(header(headers, TRACEPARENT), None);
+    let trace = TraceId::choose(header(headers, &TRACEPARENT), None);
     let meta = CallMeta {
         elapsed: started.elapsed(),
         trace_id: trace.as_str(),

@@ -142,7 +142,7 @@ impl Runner<'_> {
             parent: self.asked.parent(),
             events: None,
         };
-        let outcome = dispatch(&self.served.sandbox, call).await;
+        let outcome = dispatch(&self.served.sandbox, &call).await;
         let mut envelope = Vec::new();
         let written = write_outcome(&mut envelope, &outcome, &action.action, self.trace);
         (place, written, envelope)

@@ -1,6 +1,6 @@
 //! Reads the body of a request: once, within its limits of size and time.
 
-use std::time::Duration;
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -38,7 +38,9 @@ where
     let mut reader = Reader::new(limits, started);
     let mut first = Bytes::new();
     let mut whole = Vec::new();
-    while let Some(part) = reader.part(&mut body).await? {
+    while !body.is_end_stream()
+        && let Some(part) = reader.part(&mut body).await?
+    {
         if reader.taken > limits.max_body_bytes {
             discard(body, headers);
             return Err(too_large(limits));
@@ -84,7 +86,7 @@ impl<'a> Reader<'a> {
     {
         let allowed = self.limits.header_timeout + Duration::from_secs(self.taken / SLOWEST);
         loop {
-            let Ok(frame) = timeout_at(self.start + allowed, body.frame()).await else {
+            let Some(frame) = until(self.start + allowed, body.frame()).await else {
                 return Err(wrong("the body did not arrive in time"));
             };
             let Some(frame) = frame else {
@@ -97,6 +99,29 @@ impl<'a> Reader<'a> {
                 return Ok(Some(part));
             }
         }
+    }
+}
+
+/// What `future` ends with, if it ends in time.
+///
+/// Timers are kept under a lock that all connections share, and nearly every body is in the connection's buffer
+/// already, only waiting to be asked for twice: once by the question, and once when it was handed over.
+async fn until<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut asked = false;
+    let there = poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending if asked => Poll::Ready(None),
+        Poll::Pending => {
+            asked = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    });
+    match there.await {
+        Some(result) => Some(result),
+        // A box, since a timer is large and hardly ever needed.
+        None => Box::pin(timeout_at(deadline, future)).await.ok(),
     }
 }
 

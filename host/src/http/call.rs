@@ -8,7 +8,7 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
     response::Response,
 };
-use http::Uri;
+use http::{HeaderName, Uri};
 use sandbox_protocol::{ErrorKind, Seconds, request::parse_params};
 
 use super::{
@@ -55,7 +55,7 @@ async fn run(served: &Served, name: &str, uri: &Uri, asked: &Asked) -> Result<Re
         parent: asked.parent(),
         events: None,
     };
-    let outcome = dispatch(&served.sandbox, call).await;
+    let outcome = dispatch(&served.sandbox, &call).await;
     let mut envelope = Vec::new();
     let written = at_once(size(&outcome), || {
         write_outcome(&mut envelope, &outcome, name, trace.as_str())
@@ -63,9 +63,12 @@ async fn run(served: &Served, name: &str, uri: &Uri, asked: &Asked) -> Result<Re
     Ok(written.response(envelope))
 }
 
+/// Where a browser says that a request comes from.
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// Browsers say whether the page that asks is of the server itself; the console and `/docs` are.
 fn front(asked: &Asked) -> Front {
-    match header(&asked.headers, "sec-fetch-site") {
+    match header(&asked.headers, &SEC_FETCH_SITE) {
         Some("same-origin") => Front::Console,
         _ => Front::Http,
     }

@@ -2,12 +2,12 @@
 
 use std::{pin::pin, sync::Arc};
 
-use axum::{extract::State, response::Response};
+use axum::{body::Body, response::Response};
 use sandbox_plugin_api::host::Events;
 use sandbox_protocol::{Seconds, request::ExecuteRequest, routes};
 
 use super::{
-    answer::{size, write_outcome},
+    answer::{Carried, Text, size, write_outcome},
     aside::{aside, at_once},
     asked::{Asked, bad},
     front::Served,
@@ -16,39 +16,61 @@ use super::{
 };
 use crate::{
     dispatch::{Call, dispatch},
+    failure::Failure,
     observe::Front,
 };
 
 /// `POST /api/v1/execute`.
-pub(super) async fn execute(State(served): State<Arc<Served>>, asked: Asked) -> Response {
-    if stream::is_wanted(&asked.headers) {
-        let idle = served.sandbox.config.server.limits.idle_timeout;
-        return stream::stream(idle, |events| answer(served, asked, Some(events)));
+///
+/// What all threads share is borrowed here: counting references to it is where they would meet.
+pub(super) async fn execute(served: &Arc<Served>, asked: Asked) -> Response<Carried> {
+    if stream::is_wanted(&asked.headers) || key_of(&asked.headers).is_some() {
+        let answer = Box::pin(otherwise(Arc::clone(served), asked));
+        return answer.await.map(Carried::Other);
     }
-    answer(served, asked, None).await
+    match aside(asked.body.len(), pin!(run(served, &asked, None))).await {
+        Ok(answer) => answer.map(Carried::Text),
+        Err(failure) => asked.refused(&failure).map(Carried::Other),
+    }
 }
 
-async fn answer(served: Arc<Served>, asked: Asked, events: Option<Arc<dyn Events>>) -> Response {
-    let length = asked.body.len();
-    if key_of(&asked.headers).is_none() {
-        return aside(length, pin!(run(&served, &asked, events))).await;
+/// As a stream of events, or exactly once.
+async fn otherwise(served: Arc<Served>, asked: Asked) -> Response {
+    if stream::is_wanted(&asked.headers) {
+        let idle = served.sandbox.config.server.limits.idle_timeout;
+        return stream::stream(idle, |events| once_if_asked(served, asked, Some(events)));
     }
-    let work = async move |served: Arc<Served>, asked: Arc<Asked>| {
-        aside(length, pin!(run(&served, &asked, events))).await
-    };
+    once_if_asked(served, asked, None).await
+}
+
+async fn once_if_asked(
+    served: Arc<Served>,
+    asked: Asked,
+    events: Option<Arc<dyn Events>>,
+) -> Response {
+    if key_of(&asked.headers).is_none() {
+        return answer(&served, &asked, events).await;
+    }
+    let work =
+        async move |served: Arc<Served>, asked: Arc<Asked>| answer(&served, &asked, events).await;
     once(served, asked, routes::EXECUTE, work).await
 }
 
-async fn run(served: &Served, asked: &Asked, events: Option<Arc<dyn Events>>) -> Response {
-    let mut request = match ExecuteRequest::parse(&asked.body) {
-        Ok(request) => request,
-        Err(error) => return asked.refused(&bad(&error)),
-    };
+async fn answer(served: &Served, asked: &Asked, events: Option<Arc<dyn Events>>) -> Response {
+    match aside(asked.body.len(), pin!(run(served, asked, events))).await {
+        Ok(answer) => answer.map(Body::new),
+        Err(failure) => asked.refused(&failure),
+    }
+}
+
+async fn run(
+    served: &Served,
+    asked: &Asked,
+    events: Option<Arc<dyn Events>>,
+) -> Result<Response<Text>, Failure> {
+    let mut request = ExecuteRequest::parse(&asked.body).map_err(|error| bad(&error))?;
     let trace = asked.trace(request.trace_id.take());
-    let worker = match asked.worker(request.worker_id.as_deref()) {
-        Ok(worker) => worker,
-        Err(failure) => return asked.refused(&failure),
-    };
+    let worker = asked.worker(request.worker_id.as_deref())?;
     let call = Call {
         caller: &asked.visitor.caller,
         worker,
@@ -64,10 +86,10 @@ async fn run(served: &Served, asked: &Asked, events: Option<Arc<dyn Events>>) ->
         parent: asked.parent(),
         events,
     };
-    let outcome = dispatch(&served.sandbox, call).await;
+    let outcome = dispatch(&served.sandbox, &call).await;
     let mut envelope = Vec::new();
     let written = at_once(size(&outcome), || {
         write_outcome(&mut envelope, &outcome, &request.action, trace.as_str())
     });
-    written.response(envelope)
+    Ok(written.text(envelope))
 }

@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use axum::{Router, body::Body, extract::State, response::Response};
+use axum::{Router, body::Body, response::Response};
 use http::{HeaderMap, Method, Request, Uri, Version, header::ORIGIN};
 use hyper::body::Incoming;
 use sandbox_protocol::{Timestamp, routes::EXECUTE};
@@ -19,6 +19,7 @@ use tower::Service;
 use super::{
     Options,
     activity::Sent,
+    answer::Carried,
     asked::{Asked, Visitor, refused},
     connection::Link,
     cors,
@@ -96,7 +97,7 @@ impl Front {
         })
     }
 
-    async fn let_in(&self, request: Request<Incoming>, link: &Link) -> Response {
+    async fn let_in(&self, request: Request<Incoming>, link: &Link) -> Response<Carried> {
         let (mut head, body) = request.into_parts();
         match self.guard.admit(&head, link.peer.ip()) {
             Err(failure) => {
@@ -109,9 +110,9 @@ impl Front {
                     status,
                     answer.headers_mut(),
                 );
-                answer
+                answer.map(Carried::Other)
             }
-            Ok(Admitted::Preflight(answer)) => answer,
+            Ok(Admitted::Preflight(answer)) => answer.map(Carried::Other),
             Ok(Admitted::Caller(caller)) => {
                 let peer = link.peer;
                 let visitor = Visitor { caller, peer };
@@ -120,28 +121,42 @@ impl Front {
                     return Box::pin(self.execute(head.headers, body, visitor)).await;
                 }
                 head.extensions.insert(visitor);
-                // A router is always ready.
-                let request = Request::from_parts(head, Body::new(body));
-                let routed = self.router.clone().call(request);
-                routed.await.unwrap_or_else(|never| match never {})
+                Box::pin(self.route(Request::from_parts(head, Body::new(body)))).await
             }
         }
     }
 
-    async fn execute(&self, headers: HeaderMap, body: Incoming, visitor: Visitor) -> Response {
+    async fn route(&self, request: Request<Body>) -> Response<Carried> {
+        // A router is always ready.
+        let routed = self.router.clone().call(request).await;
+        let answer = routed.unwrap_or_else(|never| match never {});
+        answer.map(Carried::Other)
+    }
+
+    async fn execute(
+        &self,
+        headers: HeaderMap,
+        body: Incoming,
+        visitor: Visitor,
+    ) -> Response<Carried> {
         match Asked::read(headers, body, visitor, &self.served).await {
-            Ok(asked) => execute::execute(State(Arc::clone(&self.served)), asked).await,
-            Err(refused) => refused,
+            Ok(asked) => execute::execute(&self.served, asked).await,
+            Err(refused) => refused.map(Carried::Other),
         }
     }
 }
 
 /// A panic is a mistake in the host, which its panic hook logs: the request fails, and nothing else.
-async fn caught(mut answer: Pin<&mut impl Future<Output = Response>>) -> Response {
+async fn caught(
+    mut answer: Pin<&mut impl Future<Output = Response<Carried>>>,
+) -> Response<Carried> {
     poll_fn(|context| {
         let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context)));
         let nothing = HeaderMap::new();
-        polled.unwrap_or_else(|_| refused(&internal(), &nothing, Instant::now()).into())
+        polled.unwrap_or_else(|_| {
+            let answer = refused(&internal(), &nothing, Instant::now());
+            answer.map(Carried::Other).into()
+        })
     })
     .await
 }
@@ -164,7 +179,7 @@ impl Access {
         })
     }
 
-    fn end(self, response: &Response, link: &Link) {
+    fn end(self, response: &Response<Carried>, link: &Link) {
         tracing::debug!(
             target: "sandbox::access",
             peer = %link.peer,
@@ -185,7 +200,7 @@ mod tests {
     async fn a_panic_is_an_answer_that_tells_nothing_of_it() {
         let response = caught(pin!(async { panic!("at /srv/secret") })).await;
         assert_eq!(response.status(), 500);
-        let body = axum::body::to_bytes(response.into_body(), 10_000)
+        let body = axum::body::to_bytes(Body::new(response.into_body()), 10_000)
             .await
             .unwrap();
         let text = std::str::from_utf8(&body).unwrap();

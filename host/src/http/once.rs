@@ -25,7 +25,7 @@ pub(super) use store::Store;
 use store::{Found, Place};
 
 /// The header with the key.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The header that names this server: on all answers to requests with a key, and on a request that was sent before,
 /// so that a server that knows nothing of the first attempt does not run it a second time.
@@ -81,7 +81,7 @@ impl Kept {
 
 /// The key of a request, if it has one.
 pub(super) fn key_of(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get(IDEMPOTENCY_KEY)
+    headers.get(&IDEMPOTENCY_KEY)
 }
 
 /// Answers a request that has a key by running `work`, once.

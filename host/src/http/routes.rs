@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Instant};
 
 use axum::{
     Router,
+    body::Body,
+    extract::State,
     response::Response,
     routing::{any, get, post},
 };
@@ -11,7 +13,11 @@ use http::{HeaderMap, Method, Uri};
 use sandbox_protocol::{ErrorKind, Operation, routes as path};
 
 use super::{
-    asked::refused, batch, call, events, execute, from_config, front::Served, init, job::operation,
+    asked::{Asked, refused},
+    batch, call, events, execute, from_config,
+    front::Served,
+    init,
+    job::operation,
     kill, mcp, metrics, openapi, pages, server, sessions, shutdown, tools, warmup, workers,
 };
 use crate::{failure::Failure, mcp::WELL_KNOWN};
@@ -19,7 +25,7 @@ use crate::{failure::Failure, mcp::WELL_KNOWN};
 /// All routes.
 pub(super) fn router() -> Router<Arc<Served>> {
     Router::new()
-        .route(path::EXECUTE, post(execute::execute))
+        .route(path::EXECUTE, post(run_tool))
         .route(path::EXECUTE_BATCH, post(batch::batch))
         .route(
             path::SESSION_CREATE,
@@ -86,6 +92,10 @@ pub(super) fn router() -> Router<Arc<Served>> {
         )
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
+}
+
+async fn run_tool(State(served): State<Arc<Served>>, asked: Asked) -> Response {
+    execute::execute(&served, asked).await.map(Body::new)
 }
 
 pub(super) async fn no_route(uri: Uri, headers: HeaderMap) -> Response {

@@ -52,7 +52,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
 /// Whether the client wants events.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
-    header(headers, ACCEPT.as_str()).is_some_and(|accept| {
+    header(headers, &ACCEPT).is_some_and(|accept| {
         accept
             .split([',', ';'])
             .any(|kind| kind.trim().eq_ignore_ascii_case(EVENT_STREAM))

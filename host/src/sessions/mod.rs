@@ -105,7 +105,7 @@ impl Sessions {
             None => return Ok(None),
             Some(Slot::Active(session)) => session,
             Some(Slot::Closing(_)) => return Err(close::closing(&backend.name)),
-            Some(Slot::Creating(flight)) => match flight.wait().await {
+            Some(Slot::Creating(flight)) => match Box::pin(flight.wait()).await {
                 Some(Ok(session)) => session,
                 // The one who asked for the session hears why there is none.
                 _ => return Ok(None),
