@@ -17,7 +17,7 @@ use crate::{
     failure::{Failure, internal},
     flight::Flight,
     invoke::{answered, invoke},
-    observe::{Observers, numbers::BackendNumbers},
+    observe::{LifeRecord, Observers, Origin, SpanContext, numbers::BackendNumbers},
     plugin::{Kind, LoadedPlugin},
 };
 
@@ -164,6 +164,11 @@ impl Backend {
         if self.is_warm() {
             return Ok(());
         }
+        // Boxed, so that calls that find everything ready stay small; likewise wherever a call has to wait.
+        Box::pin(self.get_warm()).await
+    }
+
+    async fn get_warm(self: &Arc<Self>) -> Result<(), Failure> {
         let flight = {
             let mut warmth = self.lock();
             match &warmth.flight {
@@ -191,12 +196,17 @@ impl Backend {
         let again = std::mem::replace(&mut self.lock().started, true);
         if again {
             // What the last warm-up made is given back first, or it would be made twice.
-            self.operate(Function::Shutdown, self.limits.shutdown)
+            self.operate(Function::Shutdown, self.limits.shutdown, "")
                 .await
                 .ok();
         }
+        // Whoever asks first begins it, and all others wait for it: it belongs to no caller's trace.
+        let span = self.observers.life(&Origin::default());
+        let within = span.as_ref().map_or("", SpanContext::traceparent);
         let started = Instant::now();
-        let result = self.operate(Function::Warmup, self.limits.warmup).await;
+        let result = self
+            .operate(Function::Warmup, self.limits.warmup, within)
+            .await;
         let took = started.elapsed();
         let result = match result {
             Ok(()) => {
@@ -213,6 +223,15 @@ impl Backend {
             }
         };
         self.observers.warmed_up(self, took, &result);
+        let record = LifeRecord {
+            function: "warmup",
+            backend: self,
+            worker: None,
+            session: None,
+            elapsed: took,
+            error: result.as_ref().err().map(|failure| &*failure.message),
+        };
+        self.observers.lived(span.as_ref(), &record);
         result
     }
 
@@ -264,13 +283,19 @@ impl Backend {
     }
 
     /// Runs `warmup` or `shutdown`.
-    async fn operate(&self, function: Function, limit: Duration) -> Result<(), Failure> {
+    async fn operate(
+        &self,
+        function: Function,
+        limit: Duration,
+        traceparent: &str,
+    ) -> Result<(), Failure> {
         let doing = match function {
             Function::Warmup => format!("warming up `{}`", self.name),
             _ => format!("shutting down `{}`", self.name),
         };
         let request = Request {
             timeout: Some(limit),
+            traceparent,
             ..Request::default()
         };
         let pending = self.handle.start(function, &request, None, None);
@@ -346,7 +371,10 @@ impl Backend {
         if !std::mem::take(&mut self.lock().started) {
             return;
         }
-        if let Err(failure) = self.operate(Function::Shutdown, self.limits.shutdown).await {
+        if let Err(failure) = self
+            .operate(Function::Shutdown, self.limits.shutdown, "")
+            .await
+        {
             tracing::warn!(backend = &*self.name, error = %failure, "shutdown failed");
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     failure::Failure,
     gate::Pass,
     invoke::{answered, invoke},
-    observe::{Front, Parent, Watch, record::shown},
+    observe::{Front, Origin, Parent, Watch, record::shown},
     plugin::Kind,
     sandbox::{Caller, Sandbox},
     sessions::{Lease, Session, WorkerKey},
@@ -53,9 +53,9 @@ pub struct Outcome<'a> {
 }
 
 /// Runs a call. Dropping the future cancels it in the plugin.
-pub async fn dispatch<'a>(sandbox: &'a Sandbox, call: Call<'_>) -> Outcome<'a> {
-    let mut watch = sandbox.observers.watch(&call);
-    let result = run(sandbox, &call, &mut watch).await;
+pub async fn dispatch<'a>(sandbox: &'a Sandbox, call: &Call<'_>) -> Outcome<'a> {
+    let mut watch = sandbox.observers.watch(call);
+    let result = run(sandbox, call, &mut watch).await;
     let outcome = Outcome {
         elapsed: watch.ended(&result),
         tool: watch.tool(),
@@ -63,7 +63,7 @@ pub async fn dispatch<'a>(sandbox: &'a Sandbox, call: Call<'_>) -> Outcome<'a> {
         result,
     };
     drop(watch);
-    outcome.log(&call);
+    outcome.log(call);
     outcome
 }
 
@@ -87,12 +87,10 @@ async fn run<'a>(
     let needs_one = tool.backend.kind != Kind::Shared;
     let temporary = match &lease {
         None if needs_one => {
+            let origin = Origin::new(call.trace, watch.traceparent());
             let sessions = &sandbox.sessions;
-            Some(
-                sessions
-                    .open_temporary(&key, &tool.backend, call.trace)
-                    .await?,
-            )
+            let made = sessions.open_temporary(&key, &tool.backend, origin);
+            Some(Box::pin(made).await?)
         }
         _ => None,
     };

@@ -58,7 +58,7 @@ fn wanted<T>(job: &Job<T>, config: Map<String, Value>) -> Wanted {
     Wanted {
         config,
         auto_extend: true,
-        trace: job.trace.clone(),
+        origin: job.origin.clone(),
         ..Wanted::default()
     }
 }

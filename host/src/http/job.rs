@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
+    observe::Origin,
     sandbox::{Caller, Sandbox},
     sessions::WorkerKey,
 };
@@ -35,7 +36,7 @@ pub(super) struct Job<T> {
     pub(super) served: Arc<Served>,
     pub(super) caller: Caller,
     pub(super) worker: String,
-    pub(super) trace: String,
+    pub(super) origin: Origin,
     pub(super) request: T,
 }
 
@@ -179,7 +180,7 @@ where
         caller: asked.visitor.caller.clone(),
         served: Arc::clone(&served),
         worker,
-        trace: trace.to_string(),
+        origin: Origin::new(trace.as_str(), asked.parent().traceparent),
         request,
     };
     work(job).await

@@ -27,7 +27,7 @@ pub(super) async fn create(job: Job<CreateSession>) -> Result<Done<SessionCreate
         custom_name: job.request.custom_name.clone(),
         ttl: job.request.ttl.map(Seconds::duration),
         auto_extend: job.request.auto_extend,
-        trace: job.trace.clone(),
+        origin: job.origin.clone(),
     };
     let opened = open(&job, &job.request.resource_type, &wanted).await?;
     Ok(created(&opened))

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     dispatch::{self, dispatch},
     failure::{Failure, internal},
-    observe::{Front, Parent},
+    observe::{Front, Origin, Parent},
     sandbox::Caller,
     sessions::{Wanted, WorkerKey},
 };
@@ -48,13 +48,25 @@ pub(super) async fn call(
 ) -> Result<CallToolResponse, ErrorData> {
     let arguments = request.arguments.unwrap_or_default();
     if own::has(&request.name) {
-        return Ok(own::call(mcp, visit, &request.name, arguments).await.into());
+        return Ok(own::call(
+            mcp,
+            visit,
+            &request.name,
+            arguments,
+            Trace::of(&context).origin(),
+        )
+        .await
+        .into());
     }
     if visit.scope.compact && compact::has(&request.name) {
         return match compact::call(mcp, visit, &request.name, arguments) {
             compact::Asked::Found(result) => Ok(result.into()),
             compact::Asked::Call(name, arguments) if own::has(&name) => {
-                Ok(own::call(mcp, visit, &name, arguments).await.into())
+                Ok(
+                    own::call(mcp, visit, &name, arguments, Trace::of(&context).origin())
+                        .await
+                        .into(),
+                )
             }
             compact::Asked::Call(name, arguments) => {
                 run(mcp, visit, &name, arguments, context).await
@@ -198,6 +210,10 @@ impl Trace {
         }
     }
 
+    fn origin(&self) -> Origin {
+        Origin::new(&self.id, self.traceparent.as_deref())
+    }
+
     fn parent(&self) -> Parent<'_> {
         Parent {
             traceparent: self.traceparent.as_deref(),
@@ -240,7 +256,7 @@ impl Job {
             parent: self.trace.parent(),
             events: self.progress.clone().map(|it| it as Arc<dyn Events>),
         };
-        let outcome = dispatch(&mcp.sandbox, call).await;
+        let outcome = dispatch(&mcp.sandbox, &call).await;
         let paper = Paper {
             mcp,
             owner: self.caller.owner(),
@@ -267,7 +283,7 @@ impl Job {
         let backend = sandbox.catalog.backend(&offered.backend)?;
         let wanted = Wanted {
             auto_extend: true,
-            trace: self.trace.id.clone(),
+            origin: self.trace.origin(),
             ..Wanted::default()
         };
         sandbox.sessions.open(&key, backend, &wanted).await?;

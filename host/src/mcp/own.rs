@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{Mcp, call::named_handle, detached, handles::Handle, reply, visit::Visit};
 use crate::{
     failure::Failure,
+    observe::Origin,
     sessions::{Session, Wanted, WorkerKey},
 };
 
@@ -140,9 +141,10 @@ pub(super) async fn call(
     visit: &Visit,
     name: &str,
     arguments: JsonObject,
+    origin: Origin,
 ) -> CallToolResult {
     let result = match name {
-        SESSION_CREATE => create(mcp, visit, arguments).await.map(reply::done),
+        SESSION_CREATE => create(mcp, visit, arguments, origin).await.map(reply::done),
         SESSION_LIST => list(mcp, visit, arguments).map(reply::done),
         SESSION_DESTROY => destroy(mcp, visit, arguments).await.map(reply::done),
         CALL_WAIT => wait(mcp, visit, arguments).await,
@@ -160,7 +162,12 @@ struct Create {
     ttl: Option<Seconds>,
 }
 
-async fn create(mcp: &Mcp, visit: &Visit, mut arguments: JsonObject) -> Result<Value, Failure> {
+async fn create(
+    mcp: &Mcp,
+    visit: &Visit,
+    mut arguments: JsonObject,
+    origin: Origin,
+) -> Result<Value, Failure> {
     let owner = visit.caller.owner();
     let handle = match named_handle(mcp, visit, &mut arguments)? {
         Some(handle) => handle,
@@ -174,6 +181,7 @@ async fn create(mcp: &Mcp, visit: &Visit, mut arguments: JsonObject) -> Result<V
         config: asked.config,
         ttl: asked.ttl.map(Seconds::duration),
         auto_extend: true,
+        origin,
         ..Wanted::default()
     };
     let key = WorkerKey::new(owner, &worker);

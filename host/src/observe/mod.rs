@@ -14,7 +14,6 @@ pub mod feed;
 pub mod metrics;
 pub mod numbers;
 pub mod record;
-mod sharded;
 pub mod traces;
 pub mod watch;
 
@@ -27,7 +26,8 @@ use std::{
 };
 
 pub use feed::Feed;
-pub use record::{Admin, CallRecord, End, Front, Parent, Why};
+pub use record::{Admin, CallRecord, End, Front, LifeRecord, Origin, Parent, Why};
+pub use traces::SpanContext;
 pub use watch::Watch;
 
 use crate::{
@@ -117,6 +117,19 @@ impl Observers {
     /// A call begins. What is returned tells its end, even when it is dropped before there is one.
     pub fn watch<'a, 'c>(&'a self, call: &'c Call<'c>) -> Watch<'a, 'c> {
         Watch::begin(self, call)
+    }
+
+    /// The span of a function of a backend's life that begins, if it is to be traced.
+    pub fn life(&self, origin: &Origin) -> Option<SpanContext> {
+        let traces = self.traces.as_ref()?;
+        traces.life(origin)
+    }
+
+    /// It has ended.
+    pub fn lived(&self, span: Option<&SpanContext>, record: &LifeRecord<'_>) {
+        if let (Some(traces), Some(span)) = (&self.traces, span) {
+            traces.lived(span, record);
+        }
     }
 
     /// A call has ended: told by its [`Watch`] alone.

@@ -5,7 +5,7 @@ use std::{borrow::Cow, net::IpAddr, time::Duration};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::{catalog::Tool, sessions::Session};
+use crate::{backend::Backend, catalog::Tool, sessions::Session};
 
 /// Where a call came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -45,6 +45,41 @@ pub struct Parent<'a> {
     pub traceparent: Option<&'a str>,
     /// `tracestate`, likewise.
     pub tracestate: Option<&'a str>,
+}
+
+/// The trace that a session is made in: it may outlive the request that asked for it.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The trace; empty when nobody said one.
+    pub trace: String,
+    /// The span that it happens in: the caller's, or the call's own.
+    pub traceparent: Option<String>,
+}
+
+impl Origin {
+    /// In this trace, inside this span.
+    pub fn new(trace: &str, traceparent: Option<&str>) -> Self {
+        Self {
+            trace: trace.to_owned(),
+            traceparent: traceparent.map(str::to_owned),
+        }
+    }
+}
+
+/// A function of a backend's life that has ended.
+pub struct LifeRecord<'a> {
+    /// `initialize` or `warmup`.
+    pub function: &'static str,
+    /// The backend.
+    pub backend: &'a Backend,
+    /// Whose session it made.
+    pub worker: Option<&'a str>,
+    /// The session it made.
+    pub session: Option<&'a str>,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Why it failed, if it did.
+    pub error: Option<&'a str>,
 }
 
 /// A call that has ended, or is about to be forgotten.

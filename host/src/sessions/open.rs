@@ -15,7 +15,7 @@ use crate::{
     failure::{Failure, internal},
     flight::Flight,
     invoke::{answered, invoke},
-    observe::Why,
+    observe::{LifeRecord, Origin, SpanContext, Why},
     plugin::Kind,
 };
 
@@ -31,7 +31,7 @@ pub struct Wanted {
     /// Whether calls restart that time.
     pub auto_extend: bool,
     /// The trace that asked.
-    pub trace: String,
+    pub origin: Origin,
 }
 
 /// What came of asking for a session.
@@ -154,11 +154,11 @@ impl Sessions {
         self: &Arc<Self>,
         key: &WorkerKey<'_>,
         backend: &Arc<Backend>,
-        trace: &str,
+        origin: Origin,
     ) -> Result<Temporary, Failure> {
         let place = self.take_place(backend, None)?;
         let wanted = Wanted {
-            trace: trace.to_owned(),
+            origin,
             ..Wanted::default()
         };
         let (sessions, key) = (Arc::clone(self), key.clone().into_owned());
@@ -217,15 +217,29 @@ impl Sessions {
     ) -> Result<Arc<Session>, Failure> {
         let started = Instant::now();
         let backend = Arc::clone(&place.backend);
+        let has_life = backend.kind != Kind::Shared;
+        let span = has_life.then(|| self.observers.life(&wanted.origin));
+        let span = span.flatten();
+        let within = span.as_ref().map_or("", SpanContext::traceparent);
         let made = self
-            .make_unseen(key, place, wanted, number, temporary)
+            .make_unseen(key, place, wanted, within, number, temporary)
             .await;
+        let took = started.elapsed();
         match &made {
-            Ok(session) => self.observers.session_opened(session, started.elapsed()),
+            Ok(session) => self.observers.session_opened(session, took),
             Err(failure) => self
                 .observers
                 .session_failed(&backend, key.worker(), failure),
         }
+        let record = LifeRecord {
+            function: "initialize",
+            backend: &backend,
+            worker: Some(key.worker()),
+            session: made.as_ref().ok().map(|session| &*session.id),
+            elapsed: took,
+            error: made.as_ref().err().map(|failure| &*failure.message),
+        };
+        self.observers.lived(span.as_ref(), &record);
         made
     }
 
@@ -235,6 +249,7 @@ impl Sessions {
         key: &WorkerKey<'static>,
         place: Place,
         wanted: &Wanted,
+        traceparent: &str,
         number: u32,
         temporary: bool,
     ) -> Result<Arc<Session>, Failure> {
@@ -246,7 +261,16 @@ impl Sessions {
         let handle = match backend.kind {
             Kind::Shared => None,
             Kind::Session | Kind::Hybrid => {
-                Some(initialize(backend, worker, &id, &config, &wanted.trace).await?)
+                let request = Request {
+                    params: config.as_bytes(),
+                    worker,
+                    session_id: &id,
+                    trace: &wanted.origin.trace,
+                    traceparent,
+                    timeout: Some(backend.limits.initialize),
+                    ..Request::default()
+                };
+                Some(initialize(backend, &request).await?)
             }
         };
         let parts = Parts {
@@ -270,24 +294,13 @@ impl Sessions {
 
 async fn initialize(
     backend: &Arc<Backend>,
-    worker: &str,
-    session_id: &str,
-    config: &str,
-    trace: &str,
+    request: &Request<'_>,
 ) -> Result<SessionHandle, Failure> {
     let limit = backend.limits.initialize;
     let doing = format!("creating the session of `{}`", backend.name);
-    let request = Request {
-        params: config.as_bytes(),
-        worker,
-        session_id,
-        trace,
-        timeout: Some(limit),
-        ..Request::default()
-    };
     let pending = backend
         .handle
-        .start(Function::Initialize, &request, None, None);
+        .start(Function::Initialize, request, None, None);
     let end = match invoke(pending, limit, backend.called_off.cancelled()).await {
         Ok(end) => end,
         Err((end, pending)) => {
@@ -299,7 +312,7 @@ async fn initialize(
     if !answer.is_success() {
         backend.panicked(&doing, &answer);
         let failure = Failure::of_answer(&answer, ErrorKind::SessionCreationFailed, &doing);
-        tracing::info!(backend = &*backend.name, worker, error = %failure, "no session was made");
+        tracing::info!(backend = &*backend.name, worker = request.worker, error = %failure, "no session was made");
         return Err(failure.for_callers());
     }
     answer.take_session().ok_or_else(|| {

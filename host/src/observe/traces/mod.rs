@@ -17,15 +17,13 @@ use std::{
 };
 
 use sandbox_plugin_api::host::SpanEntry;
+use sandbox_protocol::TraceId;
 use serde_json::{Map, Value};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    record::{CallRecord, End},
-    sharded::Sharded,
-};
-use crate::{config, dispatch::Call};
+use super::record::{CallRecord, End, LifeRecord, Origin};
+use crate::{config, dispatch::Call, sharded::Sharded};
 pub use context::SpanContext;
 use export::Exporter;
 use wire::{SpanKind, SpanWriter};
@@ -150,6 +148,39 @@ impl Traces {
                         span.failed(&message[..message.floor_char_boundary(300)]);
                     }
                 }
+            }
+        });
+    }
+
+    /// The span of a function of a backend's life that begins, if it is to be traced. What nobody's trace asked
+    /// for begins one.
+    pub(super) fn life(&self, origin: &Origin) -> Option<SpanContext> {
+        let parent = origin.traceparent.as_deref();
+        if origin.trace.is_empty() {
+            return SpanContext::begin(TraceId::generate().as_str(), parent, self.sample);
+        }
+        SpanContext::begin(&origin.trace, parent, self.sample)
+    }
+
+    /// It has ended.
+    pub(super) fn lived(&self, context: &SpanContext, record: &LifeRecord<'_>) {
+        let end = now();
+        let nanos = u64::try_from(record.elapsed.as_nanos()).unwrap_or(u64::MAX);
+        self.put(|bytes| {
+            let mut span = SpanWriter::begin(bytes, context.trace(), context.span());
+            span.parent(context.parent());
+            span.name(&format!("{} {}", record.function, record.backend.name));
+            span.kind(SpanKind::Internal);
+            span.times(end.saturating_sub(nanos), end);
+            span.text("sandbox.backend", &record.backend.name);
+            if let Some(worker) = record.worker {
+                span.text("sandbox.worker", worker);
+            }
+            if let Some(session) = record.session {
+                span.text("sandbox.session", session);
+            }
+            if let Some(error) = record.error {
+                span.failed(&error[..error.floor_char_boundary(300)]);
             }
         });
     }

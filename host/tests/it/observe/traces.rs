@@ -84,11 +84,31 @@ impl Collector {
         .await
     }
 
-    pub(crate) async fn next(&mut self) -> (HeaderMap, Span) {
+    async fn any(&mut self) -> (HeaderMap, Span) {
         timeout(PATIENCE, self.spans.recv())
             .await
             .expect("a span comes")
             .unwrap()
+    }
+
+    /// The next call's.
+    pub(crate) async fn next(&mut self) -> (HeaderMap, Span) {
+        loop {
+            let (headers, span) = self.any().await;
+            if span.kind() == SpanKind::Server {
+                return (headers, span);
+            }
+        }
+    }
+
+    /// All spans, until there is one of each of these names.
+    async fn with_names(&mut self, names: &[&str]) -> Vec<Span> {
+        let mut spans = Vec::<Span>::new();
+        let is_there = |spans: &[Span], name: &&str| spans.iter().any(|span| span.name == **name);
+        while !names.iter().all(|name| is_there(&spans, name)) {
+            spans.push(self.any().await.1);
+        }
+        spans
     }
 }
 
@@ -185,18 +205,78 @@ async fn what_a_plugin_traces_is_part_of_its_call() {
         .execute("hybrid:traced", &json!({}), None)
         .await
         .unwrap();
-    let mut spans = Vec::new();
-    while spans.len() < 3 {
-        spans.push(collector.next().await.1);
-    }
+    let spans = collector
+        .with_names(&["hybrid:traced", "part", "inner"])
+        .await;
     let span = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
     let (call, part, inner) = (span("hybrid:traced"), span("part"), span("inner"));
     assert_eq!(
         (&part.parent_span_id, &inner.parent_span_id),
         (&call.span_id, &part.span_id)
     );
-    assert!(spans.iter().all(|span| span.trace_id == call.trace_id));
-    assert_eq!(part.kind(), SpanKind::Internal);
+    for span in [part, inner] {
+        assert_eq!(
+            (&span.trace_id, span.kind()),
+            (&call.trace_id, SpanKind::Internal)
+        );
+    }
     let told = format!("00-{}-{}-01", hex(&call.trace_id), hex(&call.span_id));
     assert_eq!(answer.data["traceparent"], told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_a_call_needs_is_made_within_it_and_a_warm_up_is_a_trace_of_its_own() {
+    let mut collector = Collector::start(0).await;
+    let server = Server::start_of(json!({
+        "server": {},
+        "resources": { "hybrid": { "backend_class": "hybrid" } },
+        "observe": { "traces": collector.config() },
+    }));
+    let client = server.client("ann");
+    client
+        .execute("hybrid:traced", &json!({}), None)
+        .await
+        .unwrap();
+    let names = [
+        "hybrid:traced",
+        "initialize hybrid",
+        "opening",
+        "warmup hybrid",
+        "heating",
+    ];
+    let spans = collector.with_names(&names).await;
+    let [call, initialize, opening, warmup, heating] =
+        names.map(|name| spans.iter().find(|span| span.name == name).unwrap());
+    assert_eq!(initialize.parent_span_id, call.span_id);
+    assert_eq!(opening.parent_span_id, initialize.span_id);
+    assert!(
+        [initialize, opening]
+            .iter()
+            .all(|span| span.trace_id == call.trace_id)
+    );
+    assert_eq!(text(&initialize.attributes, "sandbox.worker"), Some("ann"));
+    assert_eq!(
+        text(&initialize.attributes, "sandbox.session"),
+        text(&call.attributes, "sandbox.session")
+    );
+    assert!(warmup.parent_span_id.is_empty() && warmup.trace_id != call.trace_id);
+    assert_eq!(heating.parent_span_id, warmup.span_id);
+    assert_eq!(text(&warmup.attributes, "sandbox.backend"), Some("hybrid"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_made_in_the_trace_that_asked_for_it() {
+    let mut collector = Collector::start(0).await;
+    let web = collector.web().await;
+    let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+    let body = json!({ "worker_id": "ann", "resource_type": "counter" });
+    let headers = [("traceparent", &*parent)];
+    web.post_with("/api/v1/session/create", &headers, body)
+        .await;
+    let spans = collector.with_names(&["initialize counter"]).await;
+    let span = spans.last().unwrap();
+    assert_eq!(
+        (&*hex(&span.trace_id), &*hex(&span.parent_span_id)),
+        (TRACE, "00f067aa0ba902b7")
+    );
 }
