@@ -219,7 +219,7 @@ mod tests {
         let read = |json: &str| parse::<Passing>(json.as_bytes());
         for written in [r#"{ "b":1, "a" : [1.50, "\u00e9"]}"#, "null", "1e400"] {
             let passing = read(&format!(r#"{{"value": {written}, "trace_id": "t"}}"#)).unwrap();
-            assert_eq!(passing.value.get(), written);
+            assert_eq!((passing.value.get(), passing.times), (written, 0));
         }
         assert_eq!(
             read(r#"{"value":{"a":1},"times":"x"}"#)
