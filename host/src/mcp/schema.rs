@@ -46,5 +46,62 @@ pub(super) fn wants_headers(written: &RawValue) -> bool {
 }
 
 fn object(written: &RawValue) -> Option<JsonObject> {
-    serde_json::from_str(written.get()).ok()
+    let mut schema = serde_json::from_str(written.get()).ok()?;
+    drop_number_formats(&mut schema);
+    Some(schema)
+}
+
+/// `schemars` says how wide a number is by a format that JSON Schema does not have. Clients that check schemas warn of
+/// each, at every start, in their users' terminals; a number's limits are there as `minimum` and `maximum`.
+fn drop_number_formats(schema: &mut JsonObject) {
+    /// Under these stand values, not schemas.
+    const VALUES: [&str; 4] = ["const", "default", "enum", "examples"];
+    let is_width = |format: &Value| {
+        let widths = ["int", "uint", "float", "double"];
+        let format = format.as_str();
+        format.is_some_and(|format| widths.iter().any(|width| format.starts_with(width)))
+    };
+    if schema.get("format").is_some_and(is_width) {
+        schema.shift_remove("format");
+    }
+    for (key, value) in schema {
+        if !VALUES.contains(&&**key) {
+            drop_from(value);
+        }
+    }
+}
+
+fn drop_from(value: &mut Value) {
+    match value {
+        Value::Object(schema) => drop_number_formats(schema),
+        Value::Array(schemas) => schemas.iter_mut().for_each(drop_from),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_no_format_and_everything_else_keeps_its_own() {
+        let written = json!({
+            "type": "object",
+            "properties": {
+                "size": { "type": "integer", "format": "uint64", "minimum": 0 },
+                "at": { "type": "string", "format": "date-time" },
+                "list": { "type": "array", "items": { "type": "number", "format": "double" } },
+                "format": { "type": "string", "default": { "format": "uint8" } },
+            },
+        });
+        let written = serde_json::value::to_raw_value(&written).unwrap();
+        let expected = json!({
+            "size": { "type": "integer", "minimum": 0 },
+            "at": { "type": "string", "format": "date-time" },
+            "list": { "type": "array", "items": { "type": "number" } },
+            "format": { "type": "string", "default": { "format": "uint8" } },
+        });
+        assert_eq!(input(&written)["properties"], expected);
+        assert_eq!(output(Some(&written)).unwrap()["properties"], expected);
+    }
 }
