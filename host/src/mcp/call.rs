@@ -1,8 +1,9 @@
 //! A call of a tool: from its arguments through dispatch to its result, and what becomes of it when it takes
 //! long, is cancelled, or loses its client.
 
-use std::{future::pending, sync::Arc};
+use std::{future::pending, sync::Arc, task::Poll};
 
+use futures_util::poll;
 use rmcp::{
     ErrorData, RoleServer,
     model::{CallToolRequestParams, CallToolResponse, CreateTaskResult, JsonObject},
@@ -105,12 +106,19 @@ async fn run(
         trace: Trace::of(&context),
         progress: progress.clone(),
     };
+    let mut work: Work = Box::pin(job.run());
+    // What ends at once needs nobody to wait for it, nor can it be cancelled.
+    if progress.is_none()
+        && let Poll::Ready(result) = poll!(&mut work)
+    {
+        return Ok(result.into());
+    }
     let registered = visit.handle.as_ref().filter(|_| visit.outlives_connection);
     let registered = registered.map(|handle| mcp.cancels.register(handle, &context.id));
     let cancelled = registered.as_ref().map(|it| it.cancelled.clone());
     let work = Box::pin(async move {
         let _registered = registered;
-        job.run().await
+        work.await
     });
     let listener = token.map(|token| Listener {
         peer: context.peer,

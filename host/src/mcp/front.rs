@@ -11,6 +11,7 @@ use std::{convert::Infallible, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use memchr::memmem;
 use rmcp::{
     ErrorData,
     model::{ErrorCode, JsonRpcError, RequestId},
@@ -59,6 +60,8 @@ pub struct Request {
 /// The front over HTTP.
 pub struct Front {
     mcp: Arc<Mcp>,
+    /// What clients see that ask for nothing in particular: nearly all of them.
+    scope: Arc<Scope>,
     service: StreamableHttpService<Handler, NeverSessionManager>,
 }
 
@@ -85,7 +88,12 @@ impl Front {
             Arc::new(NeverSessionManager::default()),
             config,
         );
-        Self { mcp, service }
+        let scope = Arc::new(Scope::read(None, "", mcp.settings().compact));
+        Self {
+            mcp,
+            scope,
+            service,
+        }
     }
 
     /// Answers. Dropping the future, or the body of what it answers, cancels a call of the newer generation.
@@ -120,10 +128,15 @@ impl Front {
     }
 
     async fn serve(&self, request: Request, handle: Option<Handle>) -> Response<Body> {
-        let compact = self.mcp.settings().compact;
-        let query = request.uri.query().unwrap_or_default();
-        let scope = Scope::read(request.backend.as_deref(), query, compact);
-        let mut visit = Visit::new(request.caller, Arc::new(scope), handle);
+        let scope = match (&request.backend, request.uri.query()) {
+            (None, None) => Arc::clone(&self.scope),
+            (backend, query) => {
+                let compact = self.mcp.settings().compact;
+                let query = query.unwrap_or_default();
+                Arc::new(Scope::read(backend.as_deref(), query, compact))
+            }
+        };
+        let mut visit = Visit::new(request.caller, scope, handle);
         visit.outlives_connection = visit.handle.is_some();
         let mut served = http::Request::new(Full::new(request.body));
         *served.method_mut() = request.method;
@@ -171,8 +184,7 @@ fn cancelled(body: &[u8]) -> Option<RequestId> {
     /// A notification is short, and only a short body is worth a second look.
     const LONGEST: usize = 4096;
     let body = Some(body).filter(|body| body.len() <= LONGEST)?;
-    let mut windows = body.windows(METHOD.len());
-    windows.find(|window| *window == METHOD.as_bytes())?;
+    memmem::find(body, METHOD.as_bytes())?;
     let read: Cancelled<'_> = serde_json::from_slice(body).ok()?;
     (read.method == METHOD).then_some(read.params.request_id)
 }

@@ -5,10 +5,11 @@
 //! carries it in the header `Mcp-Session-Id`, the newer one in the argument `session_id` of a tool.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
     sync::{Mutex, PoisonError},
 };
 
+use dashmap::DashSet;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -40,14 +41,12 @@ impl Handle {
 
 /// Gives handles and knows them again.
 pub(super) struct Handles {
-    secret: [u8; 32],
-    ended: Mutex<Ended>,
-}
-
-#[derive(Default)]
-struct Ended {
-    known: HashSet<u64>,
-    order: VecDeque<u64>,
+    /// The secret has been taken in already.
+    prover: Sha256,
+    /// Those that were given back, read by every call.
+    ended: DashSet<u64>,
+    /// The same, the oldest first.
+    order: Mutex<VecDeque<u64>>,
 }
 
 impl Default for Handles {
@@ -56,8 +55,9 @@ impl Default for Handles {
         // Without random numbers, no handle is given either; see `issue`.
         let _ = getrandom::fill(&mut secret);
         Self {
-            secret,
-            ended: Mutex::default(),
+            prover: Sha256::new().chain_update(secret),
+            ended: DashSet::default(),
+            order: Mutex::default(),
         }
     }
 }
@@ -82,8 +82,8 @@ impl Handles {
         let hex = |text| u64::from_str_radix(text, 16).ok();
         let number = hex(number)?;
         let right = self.proof(number, owner).ct_eq(&hex(proof)?);
-        let ended = || self.lock().known.contains(&number);
-        (text.len() == 32 && bool::from(right) && !ended()).then(|| Handle {
+        let given = text.len() == 32 && bool::from(right) && !self.ended.contains(&number);
+        given.then(|| Handle {
             number,
             text: text.into(),
         })
@@ -91,34 +91,28 @@ impl Handles {
 
     /// From now on the handle is not known any more.
     pub(super) fn end(&self, handle: &Handle) {
-        let mut ended = self.lock();
-        if !ended.known.insert(handle.number) {
+        if !self.ended.insert(handle.number) {
             return;
         }
-        ended.order.push_back(handle.number);
-        if ended.order.len() > REMEMBERED
-            && let Some(oldest) = ended.order.pop_front()
+        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        order.push_back(handle.number);
+        if order.len() > REMEMBERED
+            && let Some(oldest) = order.pop_front()
         {
-            ended.known.remove(&oldest);
+            self.ended.remove(&oldest);
         }
     }
 
-    /// What only this server can work out. All inputs but the last have a fixed length, and of that one
-    /// only the digest goes in, so no text can be moved from one to the other.
+    /// What only this server can work out. All inputs but the last have a fixed length, so no text can be moved
+    /// from one to the other, and a part of the digest is too little to go on from.
     fn proof(&self, number: u64, owner: Option<&str>) -> u64 {
         // No key's name is empty, so nobody's handles are like those of a key.
-        let owner = Sha256::digest(owner.unwrap_or_default());
-        let digest = Sha256::new()
-            .chain_update(self.secret)
+        let digest = (self.prover.clone())
             .chain_update(number.to_be_bytes())
-            .chain_update(owner)
+            .chain_update(owner.unwrap_or_default())
             .finalize();
         let (first, _) = digest.split_first_chunk().unwrap_or((&[0; 8], &[]));
         u64::from_be_bytes(*first)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Ended> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,10 +144,7 @@ mod tests {
         for _ in 0..REMEMBERED {
             handles.end(&handles.issue(None).unwrap());
         }
-        let ended = handles.lock();
-        assert_eq!(
-            (ended.known.len(), ended.order.len()),
-            (REMEMBERED, REMEMBERED)
-        );
+        let order = handles.order.lock().unwrap();
+        assert_eq!((handles.ended.len(), order.len()), (REMEMBERED, REMEMBERED));
     }
 }

@@ -47,10 +47,9 @@ pub(super) fn of_outcome(paper: &Paper<'_>, outcome: &Outcome<'_>) -> CallToolRe
     {
         meta.insert("sandbox/meta".to_owned(), more);
     }
-    let meta = result.meta.take().map_or(meta.clone(), |first| {
+    if let Some(first) = result.meta.take() {
         meta.extend(first.0);
-        meta
-    });
+    }
     result.meta = Some(MetaObject(meta));
     result
 }
