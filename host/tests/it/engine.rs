@@ -99,7 +99,7 @@ impl Engine {
             parent: Default::default(),
             events: None,
         };
-        match dispatch(&self.sandbox, call).await.result {
+        match dispatch(&self.sandbox, &call).await.result {
             Ok(answer) if answer.is_success() => Ok(serde_json::from_slice(answer.data()).unwrap()),
             Ok(answer) => Err((answer.code(), answer.message().into_owned())),
             Err(failure) => Err((failure.code.0, failure.message)),
