@@ -295,6 +295,7 @@ fn device(name: &str) -> Option<Device> {
         .find_map(|kind| name.strip_prefix(kind))?;
     match number {
         "" => Some(Device::Gpu(0)),
+        ":software" => Some(Device::Software),
         number => number.strip_prefix(':')?.parse().ok().map(Device::Gpu),
     }
 }
@@ -336,6 +337,7 @@ mod tests {
             ("cpu", Some(Device::Cpu)),
             ("gpu", Some(Device::Gpu(0))),
             ("gpu:1", Some(Device::Gpu(1))),
+            ("gpu:software", Some(Device::Software)),
             ("cuda", Some(Device::Gpu(0))),
             ("cuda:3", Some(Device::Gpu(3))),
             ("gpu:", None),

@@ -28,8 +28,8 @@ pub enum Device {
     Cpu,
     /// On the graphics card of this number, in a build with the feature `gpu`.
     Gpu(usize),
-    /// On a driver that computes as a graphics card would, to try the kernels without one.
-    #[cfg(all(test, feature = "gpu"))]
+    /// On a driver that computes as a graphics card would, to try the way of one without having it; slower than
+    /// `Cpu`. In a build with the feature `gpu`.
     Software,
 }
 

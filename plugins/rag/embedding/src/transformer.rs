@@ -168,10 +168,10 @@ fn on(
         Device::Cpu => Ok(Box::new(Cpu::load(shape, layers)?)),
         #[cfg(feature = "gpu")]
         Device::Gpu(number) => Ok(Box::new(Gpu::load(Choice::Card(number), shape, layers)?)),
-        #[cfg(all(test, feature = "gpu"))]
+        #[cfg(feature = "gpu")]
         Device::Software => Ok(Box::new(Gpu::load(Choice::Software, shape, layers)?)),
         #[cfg(not(feature = "gpu"))]
-        Device::Gpu(_) => Err(ModelError::Device(
+        Device::Gpu(_) | Device::Software => Err(ModelError::Device(
             "this build runs models on the CPU only: set device to cpu, or build the plugin with \
              `cargo build --release -p rag --features gpu`"
                 .to_owned(),

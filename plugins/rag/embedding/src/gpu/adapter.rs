@@ -14,7 +14,6 @@ pub(crate) enum Choice {
     /// The one of this number, the fastest kind first.
     Card(usize),
     /// A driver that only computes as if there were one: to try the kernels without a card.
-    #[cfg(test)]
     Software,
 }
 
@@ -70,7 +69,6 @@ fn choose(choice: Choice, found: Vec<Adapter>) -> Result<Adapter, ModelError> {
     let names: Vec<String> = cards.iter().map(|card| card.get_info().name).collect();
     let (wanted, mut from) = match choice {
         Choice::Card(number) => (number, cards),
-        #[cfg(test)]
         Choice::Software => (0, software),
     };
     if wanted < from.len() {
