@@ -93,7 +93,7 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QdrantConfig {
-    /// Its REST address: `http://host:6333`.
+    /// Its gRPC address: `http://host:6334`, or `https`.
     pub url: String,
     /// The collection. It is made when it is not there.
     #[serde(default = "passages")]
@@ -101,7 +101,7 @@ pub struct QdrantConfig {
     /// The key that the server asks for; best taken from the environment.
     #[serde(default)]
     pub api_key: Option<String>,
-    /// For how many seconds one of its answers may take.
+    /// For how many seconds one of its answers may take; one that is late is asked for once more.
     #[serde(default = "half_a_minute")]
     #[schemars(range(min = 0.1, max = 600.0))]
     pub timeout: f64,
@@ -163,6 +163,12 @@ impl Config {
                     "qdrant.url: expected http://host:port, found {:?}",
                     qdrant.url
                 ),
+            );
+            let printable = |c: char| c.is_ascii_graphic() || c == ' ';
+            expect(
+                qdrant.api_key.iter().all(|key| key.chars().all(printable)),
+                // A secret is not shown.
+                "qdrant.api_key: expected printable ASCII characters, found others".to_owned(),
             );
             let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             let name = &qdrant.collection;
@@ -329,6 +335,15 @@ mod tests {
         ] {
             assert!(message.contains(part), "{part} is missing in: {message}");
         }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_sent_is_refused_and_not_shown() {
+        let message = check(json!({
+            "qdrant": { "url": "http://localhost:6334", "api_key": "secret\n" },
+        }));
+        assert!(message.contains("qdrant.api_key: "), "{message}");
+        assert!(!message.contains("secret"), "{message}");
     }
 
     #[test]

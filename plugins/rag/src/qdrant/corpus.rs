@@ -6,12 +6,16 @@
 
 use std::collections::HashMap;
 
+use qdrant_client::{Payload, qdrant::Filter};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::task;
 use tokio_util::sync::CancellationToken;
 
-use super::{Qdrant, TOGETHER};
+use super::{
+    Qdrant, TOGETHER,
+    filters::{is, of_documents, of_origin, older},
+    points::Origin,
+};
 use crate::{
     corpus::{Corpus, Fingerprint, Lines},
     cutting::Cutting,
@@ -44,9 +48,9 @@ pub(super) async fn refresh(
     cancelled: &CancellationToken,
     mut progress: impl FnMut(Progress) + Send,
 ) -> Result<(), IndexError> {
-    let known = qdrant.rest.payload(STATE).await?;
-    let known =
-        known.and_then(|payload| serde_json::from_value::<State>(payload["state"].clone()).ok());
+    let known = qdrant.collection.payload(STATE).await?;
+    let known = known.and_then(|mut payload| payload.remove("state"));
+    let known = known.and_then(|state| serde_json::from_value::<State>(state.into()).ok());
     let Cutting { chunking, model } = &qdrant.cutting;
     let settings = Settings {
         chunk_tokens: chunking.tokens,
@@ -82,10 +86,9 @@ pub(super) async fn refresh(
     };
     let state = State { corpus, settings };
     if known.as_ref() != Some(&state) {
-        qdrant
-            .rest
-            .set_payload(STATE, &json!({ "state": state }))
-            .await?;
+        let state = serde_json::to_value(state).map_err(std::io::Error::from)?;
+        let payload = Payload::from([("state", state.into())]);
+        qdrant.collection.set_payload(STATE, payload).await?;
     }
     Ok(())
 }
@@ -96,7 +99,7 @@ fn check_model(qdrant: &Qdrant, known: Option<&State>, ours: &Settings) -> Resul
         (Some(theirs), Some(ours)) if theirs != ours => Err(IndexError::Cluster(format!(
             "the collection {} has vectors of another model ({theirs}, model_name is {ours}): set \
              model_name to that one, or name another collection, which is made anew from the corpus",
-            qdrant.rest.name()
+            qdrant.collection.name()
         ))),
         _ => Ok(()),
     }
@@ -124,7 +127,7 @@ async fn read(
         }
         documents += some.len() as u64;
         let mine = without_callers(qdrant, some).await?;
-        qdrant.write(mine, "corpus", &write).await?;
+        qdrant.write(mine, Origin::Corpus, &write).await?;
         progress(Progress {
             bytes: lines.position(),
             of: corpus.bytes(),
@@ -133,13 +136,8 @@ async fn read(
         });
     }
     // What the corpus has no more.
-    qdrant
-        .rest
-        .delete(&json!({
-            "must": [{ "key": "origin", "match": { "value": "corpus" } }],
-            "must_not": [{ "key": "write", "match": { "value": write } }],
-        }))
-        .await
+    let gone = older([of_origin(Origin::Corpus)], &write);
+    Ok(qdrant.collection.delete(gone).await?)
 }
 
 /// Documents of callers hide those of the corpus with the same id.
@@ -147,24 +145,18 @@ async fn without_callers(
     qdrant: &Qdrant,
     mut documents: Vec<Document>,
 ) -> Result<Vec<Document>, IndexError> {
-    let ids: Vec<&str> = documents
+    let ids: Vec<String> = documents
         .iter()
-        .map(|document| document.id.as_str())
+        .map(|document| document.id.clone())
         .collect();
-    let callers = json!({ "must": [
-        { "key": "origin", "match": { "value": "caller" } },
-        { "key": "id", "match": { "any": ids } },
-    ]});
-    if qdrant.rest.count(&callers).await? == 0 {
+    let callers = Filter::must([of_origin(Origin::Caller), of_documents(&ids)]);
+    if qdrant.collection.count(callers).await? == 0 {
         return Ok(documents);
     }
     let mut hidden = Vec::new();
-    for document in &documents {
-        let one = json!({ "must": [
-            { "key": "origin", "match": { "value": "caller" } },
-            { "key": "id", "match": { "value": document.id } },
-        ]});
-        hidden.push(qdrant.rest.count(&one).await? > 0);
+    for id in &ids {
+        let one = Filter::must([of_origin(Origin::Caller), is("id", id)]);
+        hidden.push(qdrant.collection.count(one).await? > 0);
     }
     let mut hidden = hidden.into_iter();
     documents.retain(|_| !hidden.next().unwrap_or_default());

@@ -2,23 +2,26 @@
 //!
 //! Passages are points with up to two vectors: `meaning`, the model's, and `words`, a sparse one of the
 //! same terms that the index on disk has, so that both are searched alike in every language. The
-//! server's REST interface is spoken by [`rest`]; [`points`] says what a passage looks like there,
-//! [`corpus`] reads a corpus into it.
+//! server is asked by [`collection`], over its own client; [`points`] says what a passage looks like
+//! there, [`filters`] how some are chosen, [`corpus`] reads a corpus into it.
 
+mod collection;
 mod corpus;
+mod fault;
+mod filters;
 mod points;
-mod rest;
 
 use std::{collections::HashMap, time::Duration};
 
+use qdrant_client::qdrant::{Condition, FieldType, Filter as Conditions, PointStruct, Query};
 use sandbox_embedding::{Identity, Kind};
-use serde_json::{Value, json};
 use tokio::task;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    points::{Point, passage, query_of_words},
-    rest::Rest,
+    collection::{Collection, Found},
+    filters::{first, is, of_documents, older},
+    points::{Cut, MEANING, Origin, WORDS, passage, query_of_words},
 };
 use crate::{
     cutting::{Cutting, embedded_text},
@@ -43,7 +46,7 @@ pub(crate) struct Cluster {
 
 /// A collection that is there and fits the model.
 pub(crate) struct Qdrant {
-    rest: Rest,
+    collection: Collection,
     cutting: Cutting,
 }
 
@@ -57,7 +60,7 @@ impl Qdrant {
         progress: impl FnMut(Progress) + Send,
     ) -> Result<Self, IndexError> {
         let qdrant = Self {
-            rest: Rest::new(cluster)?,
+            collection: Collection::new(cluster)?,
             cutting,
         };
         let model = qdrant.cutting.model.as_ref().map(|model| model.identity());
@@ -67,36 +70,27 @@ impl Qdrant {
     }
 
     async fn prepare_collection(&self, model: Option<&Identity>) -> Result<(), IndexError> {
-        if let Some(found) = self.rest.collection().await? {
-            let size = found
-                .pointer("/config/params/vectors/meaning/size")
-                .and_then(Value::as_u64);
-            let wanted = model.map(|model| model.dimensions as u64);
-            if wanted.is_some() && size != wanted {
-                let size = size.map_or_else(|| "no vectors".to_owned(), |size| format!("{size}"));
-                return Err(IndexError::Cluster(format!(
-                    "the collection {} is made for {size} dimensions, and the model of model_name has \
-                     {}: name another collection, which is made anew from the corpus",
-                    self.rest.name(),
-                    wanted.unwrap_or_default(),
-                )));
-            }
-            return Ok(());
+        let wanted = model.map(|model| model.dimensions as u64);
+        if let Some(Found { dimensions }) = self.collection.find().await? {
+            return match wanted {
+                Some(wanted) if dimensions != Some(wanted) => {
+                    let made_for = dimensions.map_or("no vectors".to_owned(), |n| n.to_string());
+                    Err(IndexError::Cluster(format!(
+                        "the collection {} is made for {made_for} dimensions, and the model of model_name has \
+                         {wanted}: name another collection, which is made anew from the corpus",
+                        self.collection.name(),
+                    )))
+                }
+                _ => Ok(()),
+            };
         }
-        let meaning = model.map(|model| {
-            json!({ "meaning": { "size": model.dimensions, "distance": "Cosine", "on_disk": true } })
-        });
-        self.rest
-            .make_collection(&json!({
-                "vectors": meaning.unwrap_or_else(|| json!({})),
-                // Qdrant weighs the words by how rare they are in the collection.
-                "sparse_vectors": { "words": { "modifier": "idf" } },
-            }))
-            .await?;
+        self.collection.make(wanted).await?;
         for field in ["id", "filter", "origin", "write"] {
-            self.rest.make_field(field, "keyword").await?;
+            self.collection
+                .make_field(field, FieldType::Keyword)
+                .await?;
         }
-        self.rest.make_field("first", "bool").await
+        Ok(self.collection.make_field("first", FieldType::Bool).await?)
     }
 
     /// Writes documents in the place of those with their ids: the new passages first, so that a
@@ -104,7 +98,7 @@ impl Qdrant {
     async fn write(
         &self,
         documents: Vec<Document>,
-        origin: &'static str,
+        origin: Origin,
         write: &str,
     ) -> Result<(), IndexError> {
         let ids: Vec<String> = documents
@@ -113,17 +107,12 @@ impl Qdrant {
             .collect();
         let (cutting, mark) = (self.cutting.clone(), write.to_owned());
         let points = task::spawn_blocking(move || points_of(&cutting, &documents, origin, &mark));
-        let points = points.await.map_err(|_| IndexError::Failed)??;
-        for points in points.chunks(TOGETHER) {
-            self.rest.upsert(points).await?;
+        for points in points.await.map_err(|_| IndexError::Failed)?? {
+            self.collection.upsert(points).await?;
         }
         for ids in ids.chunks(TOGETHER) {
-            self.rest
-                .delete(&json!({
-                    "must": [{ "key": "id", "match": { "any": ids } }],
-                    "must_not": [{ "key": "write", "match": { "value": write } }],
-                }))
-                .await?;
+            let old = older([of_documents(ids)], write);
+            self.collection.delete(old).await?;
         }
         Ok(())
     }
@@ -132,48 +121,31 @@ impl Qdrant {
     async fn count_of(&self, ids: &[String]) -> Result<usize, IndexError> {
         let mut count = 0;
         for ids in ids.chunks(1000) {
-            let filter = json!({ "must": [
-                { "key": "first", "match": { "value": true } },
-                { "key": "id", "match": { "any": ids } },
-            ]});
-            count += self.rest.count(&filter).await?;
+            let filter = Conditions::must([first(), of_documents(ids)]);
+            count += self.collection.count(filter).await?;
         }
         Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
     async fn documents(&self) -> Result<u64, IndexError> {
-        let first = json!({ "must": [{ "key": "first", "match": { "value": true } }] });
-        self.rest.count(&first).await
+        Ok(self.collection.count(Conditions::must([first()])).await?)
     }
 
     /// The documents nearest by one of the vectors, one passage of each.
     async fn nearest(
         &self,
-        query: Value,
+        query: Query,
         using: &str,
         filter: &Filter,
         limit: usize,
     ) -> Result<Vec<Hit<Passage>>, IndexError> {
-        let must: Vec<Value> = filter
-            .terms()
-            .iter()
-            .map(|term| json!({ "key": "filter", "match": { "value": term } }))
-            .collect();
-        let mut body = json!({
-            "query": query, "using": using, "limit": limit, "group_by": "id", "group_size": 1,
-            "with_payload": ["id", "title", "content", "metadata"],
-        });
-        if !must.is_empty() {
-            body["filter"] = json!({ "must": must });
-        }
-        let groups = self.rest.query_groups(&body).await?;
-        let hits = groups.iter().filter_map(|group| {
-            let passage = passage(group.pointer("/hits/0")?)?;
-            Some(Hit {
-                score: passage.score,
-                document: Some(hash(&[&passage.id])),
-                at: passage,
-            })
+        let must = filter.terms().iter().map(|term| is("filter", term));
+        let filter = Conditions::must(must);
+        let points = self.collection.nearest(query, using, filter, limit).await?;
+        let hits = points.into_iter().filter_map(passage).map(|passage| Hit {
+            score: passage.score,
+            document: Some(hash(&[&passage.id])),
+            at: passage,
         });
         Ok(hits.collect())
     }
@@ -188,14 +160,13 @@ impl Library for Qdrant {
                     return Ok(Vec::new());
                 }
                 let query = query_of_words(question.terms());
-                self.nearest(query, "words", question.filter(), depth).await
+                self.nearest(query, WORDS, question.filter(), depth).await
             };
             let meant = async {
                 match question.vector() {
                     Some(vector) => {
-                        let query = json!(vector);
-                        self.nearest(query, "meaning", question.filter(), depth)
-                            .await
+                        let query = Query::from(vector.to_vec());
+                        self.nearest(query, MEANING, question.filter(), depth).await
                     }
                     None => Ok(Vec::new()),
                 }
@@ -230,7 +201,7 @@ impl Library for Qdrant {
             let ids: Vec<String> = last.keys().cloned().collect();
             let removed = self.count_of(&ids).await? + twice;
             let write = new_mark(&ids);
-            self.write(last.into_values().collect(), "caller", &write)
+            self.write(last.into_values().collect(), Origin::Caller, &write)
                 .await?;
             Ok(Changed {
                 written,
@@ -244,8 +215,8 @@ impl Library for Qdrant {
         Box::pin(async move {
             let removed = self.count_of(&ids).await?;
             for ids in ids.chunks(1000) {
-                let filter = json!({ "must": [{ "key": "id", "match": { "any": ids } }] });
-                self.rest.delete(&filter).await?;
+                let filter = Conditions::must([of_documents(ids)]);
+                self.collection.delete(filter).await?;
             }
             Ok(Changed {
                 written: 0,
@@ -257,10 +228,10 @@ impl Library for Qdrant {
 
     fn counts(&self) -> Answer<'_, Counts> {
         Box::pin(async move {
-            let passages = json!({ "must_not": [{ "is_empty": { "key": "id" } }] });
+            let passages = Conditions::must_not([Condition::is_empty("id")]);
             Ok(Counts {
                 documents: self.documents().await?,
-                passages: self.rest.count(&passages).await?,
+                passages: self.collection.count(passages).await?,
                 // The server does not say.
                 bytes: 0,
             })
@@ -279,31 +250,44 @@ fn new_mark(ids: &[String]) -> String {
     hex(&hash(&parts).to_be_bytes())
 }
 
+/// The points of documents, in requests.
 fn points_of(
     cutting: &Cutting,
     documents: &[Document],
-    origin: &'static str,
+    origin: Origin,
     write: &str,
-) -> Result<Vec<Point>, IndexError> {
-    let mut points = Vec::new();
-    for document in documents {
-        for (number, content) in cutting.cut(document).into_iter().enumerate() {
-            points.push(Point::new(document, number, content, origin, write));
-        }
-    }
+) -> Result<Vec<Vec<PointStruct>>, IndexError> {
+    let passages = documents.iter().flat_map(|document| {
+        let contents = cutting.cut(document).into_iter().enumerate();
+        contents.map(move |(number, content)| Cut {
+            document,
+            number,
+            content,
+        })
+    });
+    let passages: Vec<Cut<'_>> = passages.collect();
+    let requests = passages.chunks(TOGETHER).map(|passages| {
+        let meanings = meanings_of(cutting, passages)?.into_iter();
+        let points = passages.iter().zip(meanings);
+        let points = points.map(|(passage, meaning)| passage.point(meaning, origin, write));
+        Ok(points.collect())
+    });
+    requests.collect()
+}
+
+/// The vectors of passages, none without a model.
+fn meanings_of(
+    cutting: &Cutting,
+    passages: &[Cut<'_>],
+) -> Result<Vec<Option<Vec<f32>>>, IndexError> {
     let Some(model) = &cutting.model else {
-        return Ok(points);
+        return Ok(vec![None; passages.len()]);
     };
-    for points in points.chunks_mut(TOGETHER) {
-        let tokens = points.iter().map(|point| {
-            let text = embedded_text(point.title(), point.content());
-            model.tokens(Kind::Passage, &text)
-        });
-        let tokens: Vec<_> = tokens.collect();
-        let vectors = model.embed(&tokens).map_err(IndexError::Weights)?;
-        for (point, vector) in points.iter_mut().zip(vectors) {
-            point.set_meaning(vector);
-        }
-    }
-    Ok(points)
+    let tokens = passages.iter().map(|passage| {
+        let text = embedded_text(passage.document.title.as_deref(), passage.content);
+        model.tokens(Kind::Passage, &text)
+    });
+    let tokens: Vec<_> = tokens.collect();
+    let vectors = model.embed(&tokens).map_err(IndexError::Weights)?;
+    Ok(vectors.into_iter().map(Some).collect())
 }

@@ -1,6 +1,8 @@
 //! The same tools with the documents on a Qdrant server. No such server can be installed from where this
 //! project takes its packages, so a peer of our own speaks its protocol.
 
+use std::net::TcpListener;
+
 use sandbox_embedding::testkit::model_folder;
 use sandbox_plugin_api::{prelude::*, testkit::TestKit};
 
@@ -112,6 +114,26 @@ fn documents_are_added_replaced_and_removed() {
 }
 
 #[test]
+fn ids_and_metadata_with_spaces_are_one_word() {
+    let peer = Peer::start();
+    let kit = warm(&peer, &json!({}));
+    let documents = json!({"documents": [
+        {"id": "grey heron", "text": "A bird in water.", "metadata": {"z": 1, "a": {"d": "x y", "c": [2.5]}}},
+        {"id": "heron", "text": "Another bird in water.", "metadata": {"a": {"d": "x"}}},
+    ]});
+    kit.call("rag:index", documents).unwrap();
+    let query = json!({"query": "bird", "filter": {"a.d": "x y"}});
+    let results = &kit.call("rag:search", query).unwrap()["results"];
+    assert_eq!(ids(results), ["grey heron"]);
+    assert_eq!(
+        results[0]["metadata"].to_string(),
+        r#"{"a":{"c":[2.5],"d":"x y"},"z":1}"#
+    );
+    let answer = kit.call("rag:delete", json!({"ids": ["grey heron"]}));
+    assert_eq!(answer.unwrap(), json!({"deleted": 1, "total": 1}));
+}
+
+#[test]
 fn a_new_corpus_replaces_the_old_and_leaves_what_callers_added() {
     let peer = Peer::start();
     let folder = tempfile::tempdir().unwrap();
@@ -156,7 +178,7 @@ fn what_the_server_refuses_is_said() {
     let failure = kit.call("rag:search", json!({"query": "a"})).unwrap_err();
     assert_eq!(failure.code, 2004);
     assert!(
-        failure.message.contains("500") && failure.message.contains("disk"),
+        failure.message.contains("Internal") && failure.message.contains("disk"),
         "{}",
         failure.message
     );
@@ -164,7 +186,27 @@ fn what_the_server_refuses_is_said() {
     drop(peer);
     let failure = kit.call("rag:search", json!({"query": "a"})).unwrap_err();
     assert_eq!(failure.code, 2004);
+    assert!(
+        failure.message.contains("cannot be reached"),
+        "{}",
+        failure.message
+    );
     assert!(!failure.message.contains(&address), "{}", failure.message);
+}
+
+#[test]
+fn a_server_that_says_nothing_is_not_waited_for() {
+    // The system takes the connections, and nobody answers them.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let config = json!({ "qdrant": { "url": url, "timeout": 0.1 } });
+    let kit: TestKit<rag::Rag> = TestKit::at(config, "/nowhere").unwrap();
+    let failure = kit.warmup().unwrap_err();
+    assert!(
+        failure.message.contains("did not answer in time"),
+        "{}",
+        failure.message
+    );
 }
 
 #[test]
