@@ -202,7 +202,7 @@ mod tests {
         let (sink, mut output) = (Sink::default(), Vec::new());
         let line =
             |count: usize, thread: usize| format!("2026-01-31T12:00:00.{count:06}Z {thread}\n");
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for thread in 0..3 {
                 let sink = &sink;
                 scope.spawn(move || {
