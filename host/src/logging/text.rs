@@ -217,20 +217,6 @@ mod tests {
     }
 
     #[test]
-    fn a_value_may_log_while_its_line_is_written() {
-        struct Loud;
-        impl fmt::Debug for Loud {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                tracing::warn!("inner");
-                f.write_str("loud")
-            }
-        }
-        let lines = logged(|| tracing::info!(value = ?Loud, "outer"));
-        let lines: Vec<_> = lines.lines().collect();
-        assert!(lines[0].ends_with(": inner") && lines[1].ends_with(": outer value=loud"));
-    }
-
-    #[test]
     fn a_line_is_a_time_a_level_a_message_and_fields() {
         let line = logged(|| {
             tracing::warn!(target: "sandbox::call", tool = "vm:click", worker = "my run", code = 0, took_ms = 1.25, "call");
