@@ -6,7 +6,6 @@
 use std::{
     cell::Cell,
     fmt::{self, Write},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use sandbox_protocol::Timestamp;
@@ -46,7 +45,9 @@ where
 impl<W> Text<W> {
     fn write(&self, line: &mut String, event: &Event<'_>) {
         let metadata = event.metadata();
-        self.in_colour(line, "2", |line| write_time(line, SystemTime::now()));
+        self.in_colour(line, "2", |line| {
+            let _ = write!(line, "{}", Timestamp::now());
+        });
         let (colour, level) = match *metadata.level() {
             Level::ERROR => ("31", " ERROR "),
             Level::WARN => ("33", "  WARN "),
@@ -72,35 +73,6 @@ impl<W> Text<W> {
         line.push('m');
         write(line);
         line.push_str("\x1b[0m");
-    }
-}
-
-/// Writes the time, whose date and seconds are worked out once a second and thread.
-fn write_time(line: &mut String, now: SystemTime) {
-    /// As long as `2026-01-31T12:00:00.`.
-    const SECONDS: usize = 20;
-    thread_local! {
-        static LAST: Cell<(u64, [u8; SECONDS])> = const { Cell::new((u64::MAX, [0; SECONDS])) };
-    }
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (mut second, mut text) = LAST.get();
-    if second != since.as_secs() {
-        let whole = Timestamp::from(now).to_string();
-        let Some((seconds, _)) = whole.as_bytes().split_first_chunk::<SECONDS>() else {
-            return line.push_str(&whole);
-        };
-        (second, text) = (since.as_secs(), *seconds);
-        LAST.set((second, text));
-    }
-    let mut rest = *b"000000Z";
-    let mut micros = since.subsec_micros();
-    for digit in rest[..6].iter_mut().rev() {
-        // A digit of a number below ten.
-        *digit = b'0' + u8::try_from(micros % 10).unwrap_or_default();
-        micros /= 10;
-    }
-    for part in [&text[..], &rest] {
-        line.push_str(str::from_utf8(part).unwrap_or_default());
     }
 }
 
@@ -194,10 +166,7 @@ fn is_one_line(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::{Arc, Mutex},
-        time::Duration,
-    };
+    use std::sync::{Arc, Mutex};
 
     use tracing_subscriber::prelude::*;
 
@@ -238,15 +207,5 @@ mod tests {
             tracing::info!("{forged}");
         });
         assert_eq!(lines.lines().count(), 3, "{lines}");
-    }
-
-    #[test]
-    fn the_time_is_right_within_a_second_and_over_its_end() {
-        for nanos in [0, 999_999_999, 1_000_000_000, 1_500_001_000] {
-            let time = UNIX_EPOCH + Duration::from_nanos(1_700_000_000_000_000_000 + nanos);
-            let mut text = String::new();
-            write_time(&mut text, time);
-            assert_eq!(text, Timestamp::from(time).to_string());
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The lines of the audit log: what each kind of event says.
 
-use std::{fmt::Write as _, net::IpAddr, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use sandbox_protocol::Timestamp;
 use serde::Serialize;
@@ -11,7 +11,10 @@ use crate::{
     backend::Backend,
     config::AuditParams,
     failure::Failure,
-    observe::record::{Admin, CallRecord, End, Front, Why},
+    observe::{
+        hex,
+        record::{Admin, CallRecord, End, Front, Why},
+    },
     sessions::Session,
 };
 
@@ -32,10 +35,11 @@ fn head(event: &'static str) -> Head {
     }
 }
 
+/// Flat, unlike the others: there is one for each call, and `flatten` writes field by field through a map.
 #[derive(Serialize)]
 struct Call<'a> {
-    #[serde(flatten)]
-    head: Head,
+    time: Timestamp,
+    event: &'static str,
     id: u64,
     front: Front,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,18 +59,12 @@ struct Call<'a> {
     took_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     result_bytes: Option<usize>,
-    #[serde(flatten)]
-    params: Params<'a>,
-}
-
-#[derive(Default, Serialize)]
-struct Params<'a> {
-    #[serde(rename = "params_sha256", skip_serializing_if = "Option::is_none")]
-    sha256: Option<String>,
-    #[serde(rename = "params_bytes", skip_serializing_if = "Option::is_none")]
-    bytes: Option<usize>,
-    #[serde(rename = "params", skip_serializing_if = "Option::is_none")]
-    plain: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params_sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<&'a RawValue>,
 }
 
 pub(super) fn call<'a>(record: &'a CallRecord<'_>, params: AuditParams) -> impl Serialize + 'a {
@@ -75,8 +73,10 @@ pub(super) fn call<'a>(record: &'a CallRecord<'_>, params: AuditParams) -> impl 
         End::Answered { code: 0, bytes, .. } => ("success", Some(0), None, Some(*bytes)),
         End::Answered { code, message, .. } => ("failure", Some(*code), some(message), None),
     };
+    let hashed = record.params.filter(|_| params == AuditParams::Hash);
     Call {
-        head: head("call"),
+        time: Timestamp::now(),
+        event: "call",
         id: record.id,
         front: record.front,
         key: record.key,
@@ -90,32 +90,17 @@ pub(super) fn call<'a>(record: &'a CallRecord<'_>, params: AuditParams) -> impl 
         error,
         took_ms: milliseconds(record.elapsed),
         result_bytes,
-        params: shown(record.params, params),
+        params_sha256: hashed.map(digest),
+        params_bytes: hashed.map(|params| params.get().len()),
+        params: record.params.filter(|_| params == AuditParams::Plain),
     }
 }
 
-fn shown(params: Option<&RawValue>, how: AuditParams) -> Params<'_> {
-    match (params, how) {
-        (None, _) | (_, AuditParams::None) => Params::default(),
-        (Some(params), AuditParams::Hash) => Params {
-            sha256: Some(hex(&Sha256::digest(params.get()))),
-            bytes: Some(params.get().len()),
-            plain: None,
-        },
-        (plain, AuditParams::Plain) => Params {
-            plain,
-            ..Params::default()
-        },
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+fn digest(params: &RawValue) -> String {
+    let digest = Sha256::digest(params.get());
+    let mut text = vec![0; 2 * digest.len()];
+    hex(&digest, &mut text);
+    String::from_utf8(text).unwrap_or_default()
 }
 
 #[derive(Serialize)]

@@ -5,6 +5,8 @@ use std::cell::Cell;
 use sandbox_protocol::TraceId;
 use sha2::{Digest, Sha256};
 
+use crate::observe::hex;
+
 /// The length of a `traceparent`: `00-`, 32 digits, `-`, 16 digits, `-01`.
 const LENGTH: usize = 55;
 
@@ -129,14 +131,6 @@ fn text_of(trace: [u8; 16], span: [u8; 8]) -> [u8; LENGTH] {
     hex(&trace, &mut text[TRACE]);
     hex(&span, &mut text[SPAN]);
     text
-}
-
-fn hex(bytes: &[u8], text: &mut [u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (byte, pair) in bytes.iter().zip(text.chunks_exact_mut(2)) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
 }
 
 pub(super) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
