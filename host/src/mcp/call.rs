@@ -49,25 +49,13 @@ pub(super) async fn call(
 ) -> Result<CallToolResponse, ErrorData> {
     let arguments = request.arguments.unwrap_or_default();
     if own::has(&request.name) {
-        return Ok(own::call(
-            mcp,
-            visit,
-            &request.name,
-            arguments,
-            Trace::of(&context).origin(),
-        )
-        .await
-        .into());
+        return Ok(run_own(mcp, visit, &request.name, arguments, &context).await);
     }
     if visit.scope.compact && compact::has(&request.name) {
         return match compact::call(mcp, visit, &request.name, arguments) {
             compact::Asked::Found(result) => Ok(result.into()),
             compact::Asked::Call(name, arguments) if own::has(&name) => {
-                Ok(
-                    own::call(mcp, visit, &name, arguments, Trace::of(&context).origin())
-                        .await
-                        .into(),
-                )
+                Ok(run_own(mcp, visit, &name, arguments, &context).await)
             }
             compact::Asked::Call(name, arguments) => {
                 run(mcp, visit, &name, arguments, context).await
@@ -75,6 +63,17 @@ pub(super) async fn call(
         };
     }
     run(mcp, visit, &request.name, arguments, context).await
+}
+
+async fn run_own(
+    mcp: &Arc<Mcp>,
+    visit: &Visit,
+    name: &str,
+    arguments: JsonObject,
+    context: &Context,
+) -> CallToolResponse {
+    let origin = Trace::of(context).origin();
+    own::call(mcp, visit, name, arguments, origin).await.into()
 }
 
 async fn run(

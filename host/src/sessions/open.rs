@@ -217,10 +217,13 @@ impl Sessions {
     ) -> Result<Arc<Session>, Failure> {
         let started = Instant::now();
         let backend = Arc::clone(&place.backend);
+        // A shared backend has no `initialize` to be told of.
         let has_life = backend.kind != Kind::Shared;
         let span = has_life.then(|| self.observers.life(&wanted.origin));
         let span = span.flatten();
-        let within = span.as_ref().map_or("", SpanContext::traceparent);
+        let within = (span.as_ref().map(SpanContext::traceparent))
+            .or(wanted.origin.traceparent.as_deref())
+            .unwrap_or_default();
         let made = self
             .make_unseen(key, place, wanted, within, number, temporary)
             .await;
