@@ -8,7 +8,6 @@ mod client;
 mod cookie;
 mod grab;
 mod keyboard;
-mod leftovers;
 mod room;
 mod view;
 
@@ -194,7 +193,9 @@ fn server(shape: &Shape, private: bool) -> Vec<String> {
     } else {
         format!("Xvfb -screen 0 {width}x{height}x24")
     };
-    let words = format!("{screen} -nolisten tcp -noreset -dpi 96");
+    // Where the machine's `/tmp` is seen, the socket has no file there: one would outlive a server that is killed.
+    let file = if private { "" } else { "-nolisten unix" };
+    let words = format!("{screen} -nolisten tcp {file} -noreset -dpi 96");
     words.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
@@ -253,9 +254,6 @@ impl Provider for Display {
             self.check(shape)?;
             let probed = Machine::probe(&self.policy(shape)).await;
             let machine = probed.map_err(|missing| Failure::Unavailable(missing.to_string()))?;
-            if !machine.has_namespaces() {
-                leftovers::sweep();
-            }
             *self.machine.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(machine));
             Ok(())
         })

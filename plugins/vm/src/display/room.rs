@@ -5,8 +5,9 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +17,7 @@ use sandbox_isolation::{Machine, Mount, Policy, Sandbox, Stdio3};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 
-use super::{cookie::Cookie, leftovers};
+use super::cookie::Cookie;
 use crate::desktop::Failure;
 
 /// Where X servers have their sockets.
@@ -168,7 +169,8 @@ impl Room {
     pub(super) fn connect(&self) -> io::Result<UnixStream> {
         let name = format!("X{}", self.display);
         if !self.private {
-            return UnixStream::connect(Path::new(X_SOCKETS).join(name));
+            let name = SocketAddr::from_abstract_name(format!("{X_SOCKETS}/{name}"))?;
+            return UnixStream::connect_addr(&name);
         }
         let (path, _folder) = self.socket(&name)?;
         UnixStream::connect(path)
@@ -242,7 +244,6 @@ impl Room {
             Some(sandbox) => sandbox.kill().await,
             None => Ok(()),
         };
-        self.remove_locks();
         killed.map_err(Failure::from)
     }
 
@@ -258,14 +259,6 @@ impl Room {
     fn take(&self) -> Option<Sandbox> {
         let mut sandbox = self.sandbox.lock().unwrap_or_else(PoisonError::into_inner);
         sandbox.take()
-    }
-
-    /// An X server that was killed leaves its socket and its lock where all of the machine have theirs, unless the
-    /// sandbox has a `/tmp` of its own.
-    fn remove_locks(&self) {
-        if !self.private {
-            leftovers::remove(&self.display.to_string());
-        }
     }
 
     /// The lines before a program's own: where it belongs, and whether it is there.
@@ -286,14 +279,6 @@ impl Room {
         let sent = supervisor.requests.write_all(line.as_bytes()).await;
         sent.map_err(|_| Failure::Dead("its display ended"))?;
         Ok(id)
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        if self.take().is_some() {
-            self.remove_locks();
-        }
     }
 }
 
