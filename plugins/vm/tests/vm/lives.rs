@@ -1,16 +1,14 @@
 //! What belongs to a session and ends with it: recordings, views, and what a worker may ask for.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use des::Des;
 use des::cipher::{BlockEncrypt, KeyInit};
 use serde_json::json;
 
-use super::{backend, in_session, kill, processes_with};
+use super::{backend, in_session, processes_with};
 
 /// Somebody who looks at a desktop, by RFB 3.8 (RFC 6143).
 struct Viewer {
@@ -214,43 +212,33 @@ fn without_isolation_a_desktop_leaves_nothing_either() {
     assert!(processes_with("823x623x24").is_empty());
 }
 
-/// A process that ends with its test.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// An X server without a sandbox, and its socket.
-fn bare_server() -> (Ended, PathBuf) {
-    let mut server = Command::new("Xvfb")
-        .args(["-displayfd", "1", "-nolisten", "tcp"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut number = String::new();
-    let answers = server.stdout.take().unwrap();
-    BufReader::new(answers).read_line(&mut number).unwrap();
-    let socket = format!("/tmp/.X11-unix/X{}", number.trim());
-    (Ended(server), socket.into())
+/// The paths of the sockets that a process has; those without a file begin with `@`.
+fn sockets_of(process: i32) -> Vec<String> {
+    let descriptors = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    let links = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    let links: Vec<_> = links
+        .map(|link| link.to_string_lossy().into_owned())
+        .collect();
+    let all = std::fs::read_to_string("/proc/net/unix").unwrap();
+    let paths = all.lines().filter_map(|line| {
+        let mut words = line.split_whitespace().skip(6);
+        let (inode, path) = (words.next()?, words.next()?);
+        let link = format!("socket:[{inode}]");
+        links.contains(&link).then(|| path.to_owned())
+    });
+    paths.collect()
 }
 
 #[test]
-fn what_killed_servers_left_without_isolation_is_swept() {
-    let (alive, used) = bare_server();
-    let (mut dead, left) = bare_server();
-    // The next server that starts may take the number, and the name, over.
-    let inode = std::fs::metadata(&left).unwrap().ino();
-    kill(&[dead.0.id().cast_signed()]);
-    dead.0.wait().unwrap();
-    let kit = backend(json!({ "sandbox": "off" }));
-    assert!(std::fs::metadata(&left).map(|left| left.ino()).ok() != Some(inode));
-    assert!(used.exists());
-    kit.shutdown().unwrap();
-    drop(alive);
-    std::fs::remove_file(used).ok();
+fn without_isolation_no_socket_has_a_file_that_a_killed_server_could_leave() {
+    let kit = backend(json!({ "sandbox": "off", "screen_size": [827, 627] }));
+    let session = kit.session("worker", json!({})).unwrap();
+    session.call("vm:screenshot", json!({})).unwrap();
+    let servers = processes_with("Xvfb\0-screen\x000\x00827x627x24");
+    let sockets: Vec<_> = servers.iter().flat_map(|it| sockets_of(*it)).collect();
+    assert!(!sockets.is_empty());
+    for socket in &sockets {
+        assert!(socket.starts_with("@/tmp/.X11-unix/X"), "{socket}");
+    }
+    session.close().unwrap();
 }
