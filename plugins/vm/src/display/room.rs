@@ -239,12 +239,13 @@ impl Room {
 
     /// Kills everything and returns when nothing is left.
     pub(super) async fn close(&self) -> Result<(), Failure> {
-        let sandbox = self.take();
-        let killed = match sandbox {
-            Some(sandbox) => sandbox.kill().await,
-            None => Ok(()),
-        };
-        killed.map_err(Failure::from)
+        let sandbox = (self.sandbox.lock())
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(sandbox) = sandbox {
+            sandbox.kill().await?;
+        }
+        Ok(())
     }
 
     /// The last messages of the X server and the window manager, for the log.
@@ -254,11 +255,6 @@ impl Room {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&said).into_owned()
-    }
-
-    fn take(&self) -> Option<Sandbox> {
-        let mut sandbox = self.sandbox.lock().unwrap_or_else(PoisonError::into_inner);
-        sandbox.take()
     }
 
     /// The lines before a program's own: where it belongs, and whether it is there.
