@@ -52,6 +52,14 @@ pub(super) fn take(line: &[u8], urgent: bool) {
     }
 }
 
+impl Waiting {
+    /// Takes all, and leaves as much room as they took: the next lines should not have to make it bit by bit.
+    fn take(&mut self) -> Self {
+        let lines = Vec::with_capacity(self.lines.len());
+        std::mem::replace(self, Self { lines, dropped: 0 })
+    }
+}
+
 /// Makes the writers of single lines.
 pub(super) struct Lines;
 
@@ -118,9 +126,7 @@ impl Sink {
     /// Nothing can be said about an output that takes nothing.
     fn write_out(&self, output: &mut impl Write) {
         let waiting = self.waiting.iter();
-        let taken: Vec<_> = waiting
-            .map(|part| std::mem::take(&mut *lock(part)))
-            .collect();
+        let taken: Vec<_> = waiting.map(|part| lock(part).take()).collect();
         let dropped: u64 = taken.iter().map(|part| part.dropped).sum();
         let mut lines = in_order(taken.into_iter().map(|part| part.lines).collect());
         if dropped > 0 {
