@@ -37,7 +37,6 @@ mod own;
 mod pages;
 mod rate;
 mod routes;
-mod seldom;
 mod server;
 mod sessions;
 mod shutdown;

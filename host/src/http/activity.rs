@@ -211,12 +211,12 @@ pub(super) struct Sent {
 
 impl Body for Sent {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = <Carried as Body>::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         // The last part needs no note: what follows is silence, which began when the answer was made.
         if !self.body.is_end_stream() {

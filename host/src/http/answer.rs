@@ -12,6 +12,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
+use http_body_util::Either;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use sandbox_plugin_api::host::Answer;
 use sandbox_protocol::{
@@ -207,44 +208,7 @@ fn text(status: u16, json: Bytes) -> http::Response<Text> {
 }
 
 /// The body of an answer: nearly always a text, which needs no box.
-pub(super) enum Carried {
-    /// A text.
-    Text(Text),
-    /// Anything else.
-    Other(Body),
-}
-
-impl HttpBody for Carried {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        match &mut *self {
-            Self::Text(text) => {
-                let frame = Pin::new(text).poll_frame(context);
-                frame.map_err(|never| match never {})
-            }
-            Self::Other(body) => Pin::new(body).poll_frame(context),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Text(text) => text.is_end_stream(),
-            Self::Other(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Text(text) => text.size_hint(),
-            Self::Other(body) => body.size_hint(),
-        }
-    }
-}
+pub(super) type Carried = Either<Text, Body>;
 
 /// A text that leaves in parts, so that the connection sees whether its client takes it in.
 pub(super) struct Text(Bytes);

@@ -1,7 +1,8 @@
 //! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2, whichever the client begins with.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{io, iter, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -14,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 use super::{
     activity::{Activity, Patience, Watched},
     front::Front,
-    seldom::Seldom,
 };
 use crate::config::Limits;
 
@@ -110,10 +110,12 @@ impl Connections {
                 () = activity.expired(self.patience) => true,
             }
         };
+        // Asked about only when it wakes: tokens and timers cost locks, and requests wake the connection all the time.
+        let mut leave: FuturesUnordered<_> = iter::once(leave).collect();
         let expired = tokio::select! {
             biased;
             ended = connection.as_mut() => return log(peer, ended),
-            expired = Seldom::new(leave) => expired,
+            expired = leave.select_next_some() => expired,
         };
         connection.as_mut().graceful_shutdown();
         let parting = async {

@@ -26,11 +26,11 @@ use crate::{
 pub(super) async fn execute(served: &Arc<Served>, asked: Asked) -> Response<Carried> {
     if stream::is_wanted(&asked.headers) || key_of(&asked.headers).is_some() {
         let answer = Box::pin(otherwise(Arc::clone(served), asked));
-        return answer.await.map(Carried::Other);
+        return answer.await.map(Carried::Right);
     }
     match aside(asked.body.len(), pin!(run(served, &asked, None))).await {
-        Ok(answer) => answer.map(Carried::Text),
-        Err(failure) => asked.refused(&failure).map(Carried::Other),
+        Ok(answer) => answer.map(Carried::Left),
+        Err(failure) => asked.refused(&failure).map(Carried::Right),
     }
 }
 

@@ -110,9 +110,9 @@ impl Front {
                     status,
                     answer.headers_mut(),
                 );
-                answer.map(Carried::Other)
+                answer.map(Carried::Right)
             }
-            Ok(Admitted::Preflight(answer)) => answer.map(Carried::Other),
+            Ok(Admitted::Preflight(answer)) => answer.map(Carried::Right),
             Ok(Admitted::Caller(caller)) => {
                 let peer = link.peer;
                 let visitor = Visitor { caller, peer };
@@ -130,7 +130,7 @@ impl Front {
         // A router is always ready.
         let routed = self.router.clone().call(request).await;
         let answer = routed.unwrap_or_else(|never| match never {});
-        answer.map(Carried::Other)
+        answer.map(Carried::Right)
     }
 
     async fn execute(
@@ -141,7 +141,7 @@ impl Front {
     ) -> Response<Carried> {
         match Asked::read(headers, body, visitor, &self.served).await {
             Ok(asked) => execute::execute(&self.served, asked).await,
-            Err(refused) => refused.map(Carried::Other),
+            Err(refused) => refused.map(Carried::Right),
         }
     }
 }
@@ -155,7 +155,7 @@ async fn caught(
         let nothing = HeaderMap::new();
         polled.unwrap_or_else(|_| {
             let answer = refused(&internal(), &nothing, Instant::now());
-            answer.map(Carried::Other).into()
+            answer.map(Carried::Right).into()
         })
     })
     .await
