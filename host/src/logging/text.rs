@@ -6,6 +6,7 @@
 use std::{
     cell::Cell,
     fmt::{self, Write},
+    time::Duration,
 };
 
 use sandbox_protocol::Timestamp;
@@ -115,8 +116,12 @@ impl Visit for Fields<'_> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        // Microseconds of a `took_ms` are as much as anybody reads.
-        let _ = write!(self.begin(field), "{value:.3}");
+        let line = self.begin(field);
+        // Microseconds of a `took_ms` are as much as anybody reads. Whole numbers are much faster to write.
+        let _ = match Duration::try_from_secs_f64(value + 0.0005) {
+            Ok(value) => write!(line, "{}.{:03}", value.as_secs(), value.subsec_millis()),
+            Err(_) => write!(line, "{value:.3}"),
+        };
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
@@ -195,6 +200,24 @@ mod tests {
         assert_eq!(
             rest,
             "  WARN sandbox::call: call tool=vm:click worker=\"my run\" code=0 took_ms=1.250\n"
+        );
+    }
+
+    #[test]
+    fn a_fraction_has_three_digits() {
+        let line = logged(|| {
+            tracing::info!(
+                a = 0.0,
+                b = 0.0004,
+                c = 0.9996,
+                d = 12_345.678_9,
+                e = -1.5,
+                f = f64::NAN
+            );
+        });
+        assert!(
+            line.ends_with("a=0.000 b=0.000 c=1.000 d=12345.679 e=-1.500 f=NaN\n"),
+            "{line}"
         );
     }
 
