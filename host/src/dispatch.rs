@@ -1,6 +1,9 @@
 //! The one way of a call, whichever front it came through: tool, parameters, backend, session, run.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sandbox_plugin_api::host::{Answer, Events, Function, Request, Status};
 use sandbox_protocol::{Code, ErrorKind};
@@ -36,6 +39,8 @@ pub struct Call<'a> {
     pub front: Front,
     /// The caller's span.
     pub parent: Parent<'a>,
+    /// When all of it was there.
+    pub started: Instant,
     /// Where progress and output go, if anybody listens.
     pub events: Option<Arc<dyn Events>>,
 }

@@ -23,4 +23,3 @@ pub mod plugin;
 pub mod sandbox;
 pub mod schema;
 pub mod sessions;
-mod sharded;

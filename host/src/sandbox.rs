@@ -10,6 +10,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use sandbox_plugin_api::sharded::Sharded;
 use sandbox_protocol::{ErrorKind, response::Readiness};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -22,7 +23,6 @@ use crate::{
     gate::{Gate, Pass},
     observe::Observers,
     sessions::Sessions,
-    sharded::Sharded,
 };
 
 /// How long what was called off may take to leave when the server stops.

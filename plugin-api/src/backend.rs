@@ -15,6 +15,7 @@ use crate::{
     params,
     plugin::Work,
     reply::{Reply, outcome_of},
+    sharded::Held,
 };
 
 /// Which of its resources a backend has per session.
@@ -169,7 +170,7 @@ pub struct ToolBlock<B: Backend> {
 /// What a call has besides its parameters.
 pub struct Call<B: Backend> {
     /// The backend.
-    pub backend: Arc<B>,
+    pub backend: Held<B>,
     /// The context.
     pub context: CallContext,
     pub(crate) session: Option<Arc<SessionCell<B>>>,

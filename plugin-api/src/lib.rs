@@ -421,6 +421,9 @@ pub mod plugin;
 
 pub mod abi;
 
+#[doc(hidden)]
+pub mod sharded;
+
 #[cfg(feature = "host")]
 pub mod host;
 #[cfg(feature = "testkit")]

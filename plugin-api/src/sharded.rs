@@ -1,12 +1,20 @@
-//! Values that exist once per few threads, so that threads do not meet at them.
+//! Values that exist once per few threads, so that threads do not meet at them: a counter that two threads write costs
+//! each of them more than a hundred that are their own.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
 
-/// More shards than this only cost memory: they are per tool.
-const MOST: usize = 16;
+/// Shards for each thread that can run at the same time. Threads get theirs in turn, and there are others than the
+/// ones that work: with one shard for each, two that work would often share.
+const PER_THREAD: usize = 4;
+
+/// More shards than this only cost memory: there are some per tool.
+const MOST: usize = 64;
 
 /// A cache line of its own (two, as processors fetch them in pairs).
 #[derive(Debug, Default)]
@@ -15,45 +23,89 @@ struct Apart<T>(T);
 
 /// One value per shard.
 #[derive(Debug)]
-pub(crate) struct Sharded<T>(Box<[Apart<T>]>);
+pub struct Sharded<T>(Box<[Apart<T>]>);
 
 impl<T: Default> Default for Sharded<T> {
     fn default() -> Self {
-        Self((0..count()).map(|_| Apart::default()).collect())
+        Self::from_fn(T::default)
     }
 }
 
 impl<T> Sharded<T> {
+    /// What `make` makes, for each shard.
+    pub fn from_fn(mut make: impl FnMut() -> T) -> Self {
+        Self((0..count()).map(|_| Apart(make())).collect())
+    }
+
     /// This thread's value, and its number.
-    pub(crate) fn mine(&self) -> (usize, &T) {
+    pub fn mine(&self) -> (usize, &T) {
         let index = index() % self.0.len();
         (index, &self.0[index].0)
     }
 
     /// The value with this number.
-    pub(crate) fn at(&self, index: usize) -> &T {
+    #[must_use]
+    pub fn at(&self, index: usize) -> &T {
         &self.0[index % self.0.len()].0
     }
 
     /// All values.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|apart| &apart.0)
     }
 
     /// How many there are.
-    pub(crate) fn len(&self) -> usize {
+    #[expect(clippy::len_without_is_empty, reason = "there is always one")]
+    #[must_use]
+    pub const fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// What each may take of `total`, as there are never more busy ones than threads that can run at the same time.
+    #[must_use]
+    pub fn share(&self, total: usize) -> usize {
+        total / threads().min(self.0.len())
     }
 }
 
-/// As many shards as threads can run at the same time.
+/// A counted reference to what a [`Spread`] holds.
+pub type Held<T> = Arc<Arc<T>>;
+
+/// One value that all threads hold for a moment again and again. Its holders are counted per few threads, as
+/// a single count would be written by all of them.
+#[derive(Debug)]
+pub struct Spread<T>(Sharded<Held<T>>);
+
+impl<T> Spread<T> {
+    /// The value dies with this and with the last that holds it.
+    pub fn new(value: T) -> Self {
+        let value = Arc::new(value);
+        Self(Sharded::from_fn(|| Arc::new(Arc::clone(&value))))
+    }
+
+    /// Holds it.
+    #[must_use]
+    pub fn hold(&self) -> Held<T> {
+        Arc::clone(self.get())
+    }
+
+    /// What `hold` counts.
+    #[must_use]
+    pub fn get(&self) -> &Held<T> {
+        self.0.mine().1
+    }
+}
+
+/// How many shards there are.
 fn count() -> usize {
-    static COUNT: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
-    *COUNT.get_or_init(|| {
-        thread::available_parallelism()
-            .map_or(1, usize::from)
-            .min(MOST)
-    })
+    static COUNT: OnceLock<usize> = OnceLock::new();
+    *COUNT.get_or_init(|| (threads() * PER_THREAD).min(MOST))
+}
+
+/// How many threads can run at the same time.
+fn threads() -> usize {
+    static THREADS: OnceLock<usize> = OnceLock::new();
+    *THREADS.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// This thread's number: threads get theirs in the order in which they first ask.
@@ -64,4 +116,31 @@ fn index() -> usize {
     }
     // A thread on its way out may have lost its own; any will do.
     INDEX.try_with(|index| *index).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_begin_one_after_the_other_do_not_meet() {
+        let sharded = Sharded::<()>::default();
+        let number = || thread::scope(|scope| scope.spawn(|| sharded.mine().0).join().unwrap());
+        // Other tests' threads take numbers meanwhile.
+        let apart = (0..20).filter(|_| number() != number()).count();
+        assert!(apart > 10, "{apart} of 20");
+    }
+
+    #[test]
+    fn what_is_spread_lives_as_long_as_it_is_held() {
+        let value = Arc::new(());
+        let spread = Spread::new(Arc::clone(&value));
+        let held = spread.hold();
+        let elsewhere = thread::scope(|scope| scope.spawn(|| spread.hold()).join().unwrap());
+        drop(spread);
+        drop(held);
+        assert_eq!(Arc::strong_count(&value), 2);
+        drop(elsewhere);
+        assert_eq!(Arc::strong_count(&value), 1);
+    }
 }

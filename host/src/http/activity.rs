@@ -23,7 +23,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::answer::Carried;
+use super::{answer::Carried, connection::Link};
 
 /// Stands for "no head has begun".
 const NONE: u64 = u64::MAX;
@@ -75,11 +75,11 @@ impl Activity {
     }
 
     /// A request is there; it runs until the guard is dropped.
-    pub(super) fn begin(self: &Arc<Self>, multiplexed: bool) -> Running {
+    pub(super) fn begin(&self, multiplexed: bool) -> Running<'_> {
         self.running.fetch_add(1, Ordering::AcqRel);
         self.head.store(NONE, Ordering::Release);
         self.multiplexed.store(multiplexed, Ordering::Relaxed);
-        Running(Arc::clone(self))
+        Running(self)
     }
 
     /// Something useful happened.
@@ -125,9 +125,9 @@ impl Activity {
 }
 
 /// A request that runs.
-pub(super) struct Running(Arc<Activity>);
+pub(super) struct Running<'a>(&'a Activity);
 
-impl Drop for Running {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
         // In this order, or a look between the two would see an old time.
         self.0.useful();
@@ -138,7 +138,7 @@ impl Drop for Running {
 /// A socket that notices when bytes come in.
 pub(super) struct Watched {
     pub(super) stream: TcpStream,
-    pub(super) activity: Arc<Activity>,
+    pub(super) link: Arc<Link>,
 }
 
 impl AsyncRead for Watched {
@@ -150,7 +150,7 @@ impl AsyncRead for Watched {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
-            self.activity.received();
+            self.link.activity.received();
         }
         Poll::Ready(Ok(()))
     }
@@ -206,7 +206,7 @@ fn joined<'a>(parts: &[io::IoSlice<'_>], room: &'a mut [u8]) -> Option<&'a [u8]>
 /// The body of an answer on its way: every part that the client takes is something useful.
 pub(super) struct Sent {
     pub(super) body: Carried,
-    pub(super) activity: Arc<Activity>,
+    pub(super) link: Arc<Link>,
 }
 
 impl Body for Sent {
@@ -220,7 +220,7 @@ impl Body for Sent {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         // The last part needs no note: what follows is silence, which began when the answer was made.
         if !self.body.is_end_stream() {
-            self.activity.useful();
+            self.link.activity.useful();
         }
         Poll::Ready(frame)
     }

@@ -46,6 +46,7 @@ pub(super) struct Asked {
     pub(super) visitor: Visitor,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// When all of it was there.
     pub(super) started: Instant,
 }
 
@@ -77,9 +78,9 @@ impl Asked {
         B: Body<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Send,
     {
-        let started = Instant::now();
         let limits = &served.sandbox.config.server.limits;
-        let read = body::read(body, &headers, limits, started).await;
+        let read = body::read(body, &headers, limits).await;
+        let started = Instant::now();
         let checked = read.and_then(|body| {
             check_depth(&body, limits.max_json_depth)?;
             Ok(body)
@@ -102,15 +103,18 @@ impl Asked {
 
     /// The caller's span.
     pub(super) fn parent(&self) -> Parent<'_> {
+        let traceparent = header(&self.headers, &TRACEPARENT);
         Parent {
-            traceparent: header(&self.headers, &TRACEPARENT),
-            tracestate: header(&self.headers, &TRACESTATE),
+            traceparent,
+            // Without the other it means nothing.
+            tracestate: traceparent.and_then(|_| header(&self.headers, &TRACESTATE)),
         }
     }
 
     /// The worker, given what the body says.
     pub(super) fn worker<'a>(&'a self, given: Option<&'a str>) -> Result<&'a str, Failure> {
-        WorkerId::choose(given, header(&self.headers, &X_WORKER_ID))
+        let by_header = || header(&self.headers, &X_WORKER_ID);
+        WorkerId::choose(given, by_header)
             .map_err(|error| Failure::new(ErrorKind::Parameter, error.to_string()))
     }
 

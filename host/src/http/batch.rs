@@ -1,6 +1,6 @@
 //! The route that runs several tools: one after the other, or several at a time.
 
-use std::{pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc, time::Instant};
 
 use axum::{extract::State, response::Response};
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -140,6 +140,7 @@ impl Runner<'_> {
             trace: self.trace,
             front: Front::Batch,
             parent: self.asked.parent(),
+            started: Instant::now(),
             events: None,
         };
         let outcome = dispatch(&self.served.sandbox, &call).await;

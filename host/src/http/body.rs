@@ -19,12 +19,11 @@ const SLOWEST: u64 = 4 * 1024;
 /// The most that is set aside on a client's word that it will send so much.
 const MAX_TRUST: u64 = 1024 * 1024;
 
-/// Reads all of `body`, of a request that began at `started`.
+/// Reads all of `body`, whose time begins when it has to be waited for.
 pub(super) async fn read<B>(
     mut body: B,
     headers: &HeaderMap,
     limits: &Limits,
-    started: std::time::Instant,
 ) -> Result<Bytes, Failure>
 where
     B: Body<Data = Bytes> + Unpin + Send + 'static,
@@ -35,7 +34,7 @@ where
         discard(body, headers);
         return Err(too_large(limits));
     }
-    let mut reader = Reader::new(limits, started);
+    let mut reader = Reader::new(limits);
     let mut first = Bytes::new();
     let mut whole = Vec::new();
     while !body.is_end_stream()
@@ -66,15 +65,16 @@ where
 
 struct Reader<'a> {
     limits: &'a Limits,
-    start: Instant,
+    /// When it was first waited.
+    start: Option<Instant>,
     taken: u64,
 }
 
 impl<'a> Reader<'a> {
-    fn new(limits: &'a Limits, started: std::time::Instant) -> Self {
+    fn new(limits: &'a Limits) -> Self {
         Self {
             limits,
-            start: started.into(),
+            start: None,
             taken: 0,
         }
     }
@@ -86,7 +86,8 @@ impl<'a> Reader<'a> {
     {
         let allowed = self.limits.header_timeout + Duration::from_secs(self.taken / SLOWEST);
         loop {
-            let Some(frame) = until(self.start + allowed, body.frame()).await else {
+            let deadline = || *self.start.get_or_insert_with(Instant::now) + allowed;
+            let Some(frame) = until(deadline, body.frame()).await else {
                 return Err(wrong("the body did not arrive in time"));
             };
             let Some(frame) = frame else {
@@ -106,7 +107,10 @@ impl<'a> Reader<'a> {
 ///
 /// Timers are kept under a lock that all connections share, and nearly every body is in the connection's buffer
 /// already, only waiting to be asked for twice: once by the question, and once when it was handed over.
-async fn until<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
+async fn until<T>(
+    deadline: impl FnOnce() -> Instant,
+    future: impl Future<Output = T>,
+) -> Option<T> {
     let mut future = pin!(future);
     let mut asked = false;
     let there = poll_fn(|context| match future.as_mut().poll(context) {
@@ -121,7 +125,7 @@ async fn until<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<
     match there.await {
         Some(result) => Some(result),
         // A box, since a timer is large and hardly ever needed.
-        None => Box::pin(timeout_at(deadline, future)).await.ok(),
+        None => Box::pin(timeout_at(deadline(), future)).await.ok(),
     }
 }
 
@@ -142,10 +146,6 @@ mod tests {
     use axum::body::Body;
     use futures_util::stream;
 
-    fn now() -> std::time::Instant {
-        Instant::now().into()
-    }
-
     fn limits() -> Limits {
         Limits {
             max_body_bytes: 5,
@@ -161,7 +161,6 @@ mod tests {
             Body::from_stream(stream::iter(parts)),
             &HeaderMap::new(),
             &limits(),
-            now(),
         )
         .await
     }
@@ -174,16 +173,14 @@ mod tests {
         for parts in [&["123456"][..], &["123", "456"]] {
             assert_eq!(read_parts(parts).await.unwrap_err().status, 413);
         }
-        let whole = read(Body::from("123456"), &HeaderMap::new(), &limits(), now()).await;
+        let whole = read(Body::from("123456"), &HeaderMap::new(), &limits()).await;
         assert_eq!(whole.unwrap_err().status, 413);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_come_is_given_up() {
         let body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-        let failure = read(body, &HeaderMap::new(), &limits(), now())
-            .await
-            .unwrap_err();
+        let failure = read(body, &HeaderMap::new(), &limits()).await.unwrap_err();
         assert_eq!(failure.status, 400);
     }
 }

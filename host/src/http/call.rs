@@ -53,6 +53,7 @@ async fn run(served: &Served, name: &str, uri: &Uri, asked: &Asked) -> Result<Re
         trace: trace.as_str(),
         front: front(asked),
         parent: asked.parent(),
+        started: asked.started,
         events: None,
     };
     let outcome = dispatch(&served.sandbox, &call).await;

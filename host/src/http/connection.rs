@@ -1,8 +1,7 @@
 //! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2, whichever the client begins with.
 
-use std::{io, iter, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -10,7 +9,7 @@ use hyper_util::{
 };
 use rustix::net::sockopt;
 use tokio::{net::TcpStream, time::sleep};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     activity::{Activity, Patience, Watched},
@@ -37,11 +36,11 @@ const PARTING: Duration = Duration::from_secs(1);
 /// all connections share would be counted by all threads at once.
 pub(super) struct Link {
     /// Where its requests go.
-    front: Arc<Front>,
+    pub(super) front: Arc<Front>,
     /// Who is at the other end.
     pub(super) peer: SocketAddr,
     /// What the connection is doing.
-    pub(super) activity: Arc<Activity>,
+    pub(super) activity: Activity,
 }
 
 impl Link {
@@ -49,7 +48,7 @@ impl Link {
         Arc::new(Self {
             front,
             peer,
-            activity: Arc::new(Activity::new()),
+            activity: Activity::new(),
         })
     }
 }
@@ -92,39 +91,43 @@ impl Connections {
             tracing::debug!(%peer, %error, "the socket does not take its options");
         }
         let link = Link::new(front, peer);
-        let activity = Arc::clone(&link.activity);
         let io = TokioIo::new(Watched {
             stream,
-            activity: Arc::clone(&activity),
+            link: Arc::clone(&link),
         });
-        let service = service_fn(move |request| {
+        let service = service_fn({
             let link = Arc::clone(&link);
-            async move { Ok::<_, std::convert::Infallible>(link.front.answer(request, &link).await) }
+            move |request| {
+                let answer = Front::answer(Arc::clone(&link), request);
+                async { Ok::<_, std::convert::Infallible>(answer.await) }
+            }
         });
         let mut connection = pin!(self.builder.serve_connection(io, service));
-        // Tokens of its own: the shared ones are a lock that every wake-up would take.
-        let (closing, cut) = (self.closing.child_token(), self.cut.child_token());
-        let leave = async {
-            tokio::select! {
-                () = closing.cancelled() => false,
-                () = activity.expired(self.patience) => true,
+        // A task of its own: tokens and timers cost locks, and requests wake the connection all the time.
+        let leave = tokio::spawn({
+            let (closing, patience) = (self.closing.clone(), self.patience);
+            let link = Arc::clone(&link);
+            async move {
+                tokio::select! {
+                    () = closing.cancelled() => false,
+                    () = link.activity.expired(patience) => true,
+                }
             }
-        };
-        // Asked about only when it wakes: tokens and timers cost locks, and requests wake the connection all the time.
-        let mut leave: FuturesUnordered<_> = iter::once(leave).collect();
+        });
+        let mut leave = AbortOnDropHandle::new(leave);
         let expired = tokio::select! {
             biased;
             ended = connection.as_mut() => return log(peer, ended),
-            expired = leave.select_next_some() => expired,
+            expired = &mut leave => expired.unwrap_or(false),
         };
         connection.as_mut().graceful_shutdown();
         let parting = async {
             if expired {
                 sleep(PARTING).await;
                 // A request that came in that very moment runs to its end.
-                activity.expired(Patience::equal(PARTING)).await;
+                link.activity.expired(Patience::equal(PARTING)).await;
             } else {
-                cut.cancelled().await;
+                self.cut.cancelled().await;
             }
         };
         tokio::select! {

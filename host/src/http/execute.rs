@@ -4,7 +4,7 @@ use std::{pin::pin, sync::Arc};
 
 use axum::{body::Body, response::Response};
 use sandbox_plugin_api::host::Events;
-use sandbox_protocol::{Seconds, request::ExecuteRequest, routes};
+use sandbox_protocol::{Seconds, TraceId, request::ExecuteRequest, routes};
 
 use super::{
     answer::{Carried, Text, size, write_outcome},
@@ -69,7 +69,8 @@ async fn run(
     events: Option<Arc<dyn Events>>,
 ) -> Result<Response<Text>, Failure> {
     let mut request = ExecuteRequest::parse(&asked.body).map_err(|error| bad(&error))?;
-    let trace = asked.trace(request.trace_id.take());
+    let parent = asked.parent();
+    let trace = TraceId::choose(parent.traceparent, request.trace_id.take());
     let worker = asked.worker(request.worker_id.as_deref())?;
     let call = Call {
         caller: &asked.visitor.caller,
@@ -83,7 +84,8 @@ async fn run(
         } else {
             Front::Http
         },
-        parent: asked.parent(),
+        parent,
+        started: asked.started,
         events,
     };
     let outcome = dispatch(&served.sandbox, &call).await;

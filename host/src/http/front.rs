@@ -82,19 +82,22 @@ impl Front {
     }
 
     /// Answers a request. Dropping the future cancels whatever it has begun.
-    pub(super) async fn answer(&self, request: Request<Incoming>, link: &Link) -> Response<Sent> {
-        let _running = link.activity.begin(request.version() == Version::HTTP_2);
+    pub(super) async fn answer(link: Arc<Link>, request: Request<Incoming>) -> Response<Sent> {
+        let front = &link.front;
+        let running = link.activity.begin(request.version() == Version::HTTP_2);
         let access = Access::begin(&request);
         let origin = request.headers().get(ORIGIN).cloned();
-        let mut response = caught(pin!(self.let_in(request, link))).await;
-        cors::decorate(&self.guard.origins, origin.as_ref(), response.headers_mut());
+        let mut response = caught(pin!(front.let_in(request, &link))).await;
+        cors::decorate(
+            &front.guard.origins,
+            origin.as_ref(),
+            response.headers_mut(),
+        );
         if let Some(access) = access {
-            access.end(&response, link);
+            access.end(&response, &link);
         }
-        response.map(|body| Sent {
-            body,
-            activity: Arc::clone(&link.activity),
-        })
+        drop(running);
+        response.map(|body| Sent { body, link })
     }
 
     async fn let_in(&self, request: Request<Incoming>, link: &Link) -> Response<Carried> {

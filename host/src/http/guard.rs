@@ -68,8 +68,7 @@ impl Guard {
         }
         let mut caller = self.caller(head, peer)?;
         caller.peer = Some(peer);
-        let who = caller.key.clone().map_or_else(|| Who::at(peer), Who::Key);
-        self.take(&who)?;
+        self.take(|| caller.key.clone().map_or_else(|| Who::at(peer), Who::Key))?;
         Ok(Admitted::Caller(caller))
     }
 
@@ -79,15 +78,15 @@ impl Guard {
         }
         self.keys.caller(&head.headers).map_err(|refused| {
             // Wrong keys count as well, or trying them would be free.
-            self.take(&Who::at(peer)).err().unwrap_or(refused)
+            self.take(|| Who::at(peer)).err().unwrap_or(refused)
         })
     }
 
-    fn take(&self, who: &Who) -> Result<(), Failure> {
+    fn take(&self, who: impl FnOnce() -> Who) -> Result<(), Failure> {
         let Some(rate) = &self.rate else {
             return Ok(());
         };
-        rate.take(who).map_err(|wait| {
+        rate.take(&who()).map_err(|wait| {
             Failure::new(ErrorKind::TooManyRequests, "too many requests; slow down")
                 .retry_after(wait)
         })

@@ -16,7 +16,7 @@ use std::{
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::sharded::Sharded;
+use sandbox_plugin_api::sharded::Sharded;
 
 /// How long lines are gathered: not to be noticed by who reads along, and hundreds of lines under load.
 const GATHER: Duration = Duration::from_millis(5);
@@ -24,6 +24,9 @@ const GATHER: Duration = Duration::from_millis(5);
 /// As much as waits for a reader that is too slow. What comes then is dropped and counted: a log that
 /// nobody reads must not stop the server.
 const MOST: usize = 4 * 1024 * 1024;
+
+/// As much room as is kept: what a busy server logs while lines are gathered.
+const KEPT: usize = 256 * 1024;
 
 /// The lines of this process.
 static SINK: LazyLock<Sink> = LazyLock::new(Sink::default);
@@ -35,7 +38,16 @@ struct Sink {
     some: Mutex<bool>,
     arrived: Condvar,
     /// Held while writing, so that lines stay in order.
-    output: Mutex<()>,
+    output: Mutex<Room>,
+}
+
+/// Room for what is being written, kept from one time to the next: making it anew would cost a tenth of a line each.
+#[derive(Default)]
+struct Room {
+    /// What was taken of each shard.
+    parts: Vec<Vec<u8>>,
+    /// All of it in order.
+    whole: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -49,14 +61,6 @@ pub(super) fn take(line: &[u8], urgent: bool) {
     SINK.push(line);
     if urgent {
         SINK.flush_unless_busy(&mut io::stderr());
-    }
-}
-
-impl Waiting {
-    /// Takes all, and leaves as much room as they took: the next lines should not have to make it bit by bit.
-    fn take(&mut self) -> Self {
-        let lines = Vec::with_capacity(self.lines.len());
-        std::mem::replace(self, Self { lines, dropped: 0 })
     }
 }
 
@@ -92,7 +96,7 @@ impl Sink {
     fn push(&self, line: &[u8]) {
         let mut waiting = lock(self.waiting.mine().1);
         let first = waiting.lines.is_empty();
-        if waiting.lines.len() + line.len() > MOST / self.waiting.len() {
+        if waiting.lines.len() + line.len() > self.waiting.share(MOST) {
             waiting.dropped += 1;
             return;
         }
@@ -111,31 +115,39 @@ impl Sink {
     }
 
     fn flush(&self, output: &mut impl Write) {
-        let _turn = lock(&self.output);
-        self.write_out(output);
+        self.write_out(&mut lock(&self.output), output);
     }
 
     /// Leaves it to whoever is writing already: an output that takes nothing holds up one thread, not all.
     fn flush_unless_busy(&self, output: &mut impl Write) {
-        let turn = self.output.try_lock();
-        if !matches!(turn, Err(TryLockError::WouldBlock)) {
-            self.write_out(output);
+        match self.output.try_lock() {
+            Ok(mut room) => self.write_out(&mut room, output),
+            Err(TryLockError::Poisoned(room)) => self.write_out(&mut room.into_inner(), output),
+            Err(TryLockError::WouldBlock) => {}
         }
     }
 
     /// Nothing can be said about an output that takes nothing.
-    fn write_out(&self, output: &mut impl Write) {
-        let waiting = self.waiting.iter();
-        let taken: Vec<_> = waiting.map(|part| lock(part).take()).collect();
-        let dropped: u64 = taken.iter().map(|part| part.dropped).sum();
-        let mut lines = in_order(taken.into_iter().map(|part| part.lines).collect());
+    fn write_out(&self, room: &mut Room, output: &mut impl Write) {
+        room.parts.resize_with(self.waiting.len(), Vec::new);
+        let mut dropped = 0;
+        for (waiting, part) in self.waiting.iter().zip(&mut room.parts) {
+            let mut waiting = lock(waiting);
+            std::mem::swap(&mut waiting.lines, part);
+            dropped += std::mem::take(&mut waiting.dropped);
+        }
+        put_in_order(&room.parts, &mut room.whole);
         if dropped > 0 {
             let _ = writeln!(
-                lines,
+                room.whole,
                 "{dropped} lines of the log were dropped: its reader is too slow"
             );
         }
-        let _ = output.write_all(&lines);
+        let _ = output.write_all(&room.whole);
+        for used in room.parts.iter_mut().chain([&mut room.whole]) {
+            used.clear();
+            used.shrink_to(KEPT);
+        }
     }
 }
 
@@ -143,23 +155,47 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// All lines in the order of their times. Those of each part are in order already, which sorting makes use of.
-fn in_order(mut parts: Vec<Vec<u8>>) -> Vec<u8> {
-    parts.retain(|part| !part.is_empty());
-    if parts.len() < 2 {
-        return parts.pop().unwrap_or_default();
+/// Puts all lines behind `whole`, in the order of their times. Those of each part are in order already.
+fn put_in_order(parts: &[Vec<u8>], whole: &mut Vec<u8>) {
+    let parts = parts.iter().filter(|part| !part.is_empty());
+    let mut rests: Vec<_> = parts.map(|part| Rest::of(part)).collect();
+    while rests.len() > 1 {
+        let first = (0..rests.len()).min_by_key(|rest| rests[*rest].time);
+        let Some(first) = first else { return };
+        let (line, rest) = rests[first].next();
+        whole.extend_from_slice(line);
+        if rest.is_empty() {
+            rests.remove(first);
+        } else {
+            rests[first] = Rest::of(rest);
+        }
     }
-    let lines = parts
-        .iter()
-        .flat_map(|part| part.split_inclusive(|byte| *byte == b'\n'));
-    let mut lines: Vec<_> = lines.collect();
-    lines.sort_by_key(|line| time_of(line));
-    lines.concat()
+    if let Some(last) = rests.pop() {
+        whole.extend_from_slice(last.lines);
+    }
 }
 
-/// What a line begins with, up to the end of its time, which is of one length in all lines.
-fn time_of(line: &[u8]) -> &[u8] {
-    line.split(|byte| *byte == b'Z').next().unwrap_or_default()
+/// The lines of a part that are not out yet.
+struct Rest<'a> {
+    lines: &'a [u8],
+    /// What the first of them begins with, up to the end of its time, which is of one length in all lines.
+    time: &'a [u8],
+}
+
+impl<'a> Rest<'a> {
+    fn of(lines: &'a [u8]) -> Self {
+        let time = memchr::memchr(b'Z', lines).unwrap_or(lines.len());
+        Self {
+            lines,
+            time: &lines[..time],
+        }
+    }
+
+    /// Its first line, and what is behind that.
+    fn next(&self) -> (&'a [u8], &'a [u8]) {
+        let end = memchr::memchr(b'\n', self.lines).map_or(self.lines.len(), |end| end + 1);
+        self.lines.split_at(end)
+    }
 }
 
 impl<'a> MakeWriter<'a> for Lines {
@@ -239,7 +275,7 @@ mod tests {
     fn a_log_that_nobody_reads_is_bounded_and_tells_what_it_lost() {
         let (sink, mut output) = (Sink::default(), Vec::new());
         let line = [b'x'; 1024];
-        for _ in 0..MOST / sink.waiting.len() / line.len() + 3 {
+        for _ in 0..sink.waiting.share(MOST) / line.len() + 3 {
             sink.push(&line);
         }
         sink.flush(&mut output);

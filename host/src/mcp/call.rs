@@ -1,7 +1,7 @@
 //! A call of a tool: from its arguments through dispatch to its result, and what becomes of it when it takes
 //! long, is cancelled, or loses its client.
 
-use std::{future::pending, sync::Arc, task::Poll};
+use std::{future::pending, sync::Arc, task::Poll, time::Instant};
 
 use futures_util::poll;
 use rmcp::{
@@ -261,6 +261,7 @@ impl Job {
             trace: &self.trace.id,
             front: Front::Mcp,
             parent: self.trace.parent(),
+            started: Instant::now(),
             events: self.progress.clone().map(|it| it as Arc<dyn Events>),
         };
         let outcome = dispatch(&mcp.sandbox, &call).await;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::record::Why;
-use crate::sharded::Sharded;
+use sandbox_plugin_api::sharded::Sharded;
 
 /// The upper bounds of a call's time, in microseconds: from what HTTP itself costs to what an agent waits for.
 pub const BOUNDS_US: [u64; 18] = [

@@ -1,10 +1,6 @@
 //! One call, from its start to its end, whatever ends it.
 
-use std::{
-    borrow::Cow,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use sandbox_plugin_api::host::Answer;
 
@@ -20,8 +16,8 @@ use crate::{catalog::Tool, dispatch::Call, failure::Failure, sessions::Session};
 pub struct Watch<'a, 'c> {
     observers: &'a Observers,
     call: &'c Call<'c>,
-    started: Instant,
-    place: Place,
+    /// Where the call is shown, once it has begun to run.
+    place: Option<Place>,
     span: Option<SpanContext>,
     over: bool,
     tool: Option<&'a Tool>,
@@ -30,12 +26,10 @@ pub struct Watch<'a, 'c> {
 
 impl<'a, 'c> Watch<'a, 'c> {
     pub(super) fn begin(observers: &'a Observers, call: &'c Call<'c>) -> Self {
-        let started = Instant::now();
         Self {
             observers,
             call,
-            started,
-            place: observers.feed.call_started(call, started),
+            place: None,
             span: observers
                 .traces
                 .as_ref()
@@ -49,7 +43,8 @@ impl<'a, 'c> Watch<'a, 'c> {
     /// The call's name means this tool.
     pub fn found(&mut self, tool: &'a Tool) {
         tool.numbers.started();
-        self.observers.feed.call_is_of(&self.place, tool);
+        let feed = &self.observers.feed;
+        self.place = Some(feed.call_started(self.call, Some(tool)));
         self.tool = Some(tool);
     }
 
@@ -76,7 +71,7 @@ impl<'a, 'c> Watch<'a, 'c> {
 
     /// The call has ended; says how long it took.
     pub fn ended(&mut self, result: &Result<Answer, Failure>) -> Duration {
-        let elapsed = self.started.elapsed();
+        let elapsed = self.call.started.elapsed();
         let end = match result {
             Ok(answer) => End::Answered {
                 code: answer.code(),
@@ -113,11 +108,12 @@ impl<'a, 'c> Watch<'a, 'c> {
     fn tell(&mut self, elapsed: Duration, end: End<'_>) {
         self.over = true;
         let call = self.call;
-        if self.tool.is_none() {
+        let place = self.place.unwrap_or_else(|| {
             self.observers.unknown.started();
-        }
+            self.observers.feed.call_started(call, None)
+        });
         let record = CallRecord {
-            id: self.place.id(),
+            id: place.id(),
             trace: call.trace,
             front: call.front,
             key: call.caller.owner(),
@@ -135,14 +131,14 @@ impl<'a, 'c> Watch<'a, 'c> {
             traces.end(span, call.parent.tracestate.unwrap_or_default(), &record);
         }
         // Last, so that who hears of it finds everything else done.
-        self.observers.feed.call_ended(&self.place, &record);
+        self.observers.feed.call_ended(&place, &record);
     }
 }
 
 impl Drop for Watch<'_, '_> {
     fn drop(&mut self) {
         if !self.over {
-            let elapsed = self.started.elapsed();
+            let elapsed = self.call.started.elapsed();
             self.log_abandoned(elapsed);
             self.tell(elapsed, End::Abandoned);
         }

@@ -101,6 +101,10 @@ impl Sessions {
         key: &WorkerKey<'_>,
         backend: &Backend,
     ) -> Result<Option<Lease>, Failure> {
+        // What is shared by all has hardly ever sessions to look for.
+        if backend.sessions.load(Ordering::Acquire) == 0 {
+            return Ok(None);
+        }
         let session = match self.map.find(key, &backend.name) {
             None => return Ok(None),
             Some(Slot::Active(session)) => session,

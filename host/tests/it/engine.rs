@@ -98,6 +98,7 @@ impl Engine {
             front: Front::Http,
             parent: Default::default(),
             events: None,
+            started: Instant::now(),
         };
         match dispatch(&self.sandbox, &call).await.result {
             Ok(answer) if answer.is_success() => Ok(serde_json::from_slice(answer.data()).unwrap()),

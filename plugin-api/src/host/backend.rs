@@ -9,9 +9,12 @@ use super::{
     pending::{Keep, Slot, answer_of},
     services,
 };
-use crate::abi::{
-    ABI_MAJOR, Completion, CreateRequest, Host, NO_TIMEOUT, Opaque, OperationRequest,
-    OperationRequest1, Outcome, Plugin, Plugin1, PluginEntry, Slice,
+use crate::{
+    abi::{
+        ABI_MAJOR, Completion, CreateRequest, Host, NO_TIMEOUT, Opaque, OperationRequest,
+        OperationRequest1, Outcome, Plugin, Plugin1, PluginEntry, Slice,
+    },
+    sharded::Spread,
 };
 
 /// Why a library's table cannot be used.
@@ -116,10 +119,11 @@ impl Table {
         if backend.is_null() {
             return Err(answer);
         }
-        Ok(Arc::new(BackendHandle {
+        let raw = RawBackend {
             table: self,
             backend,
-        }))
+        };
+        Ok(Arc::new(BackendHandle(Spread::new(raw))))
     }
 }
 
@@ -167,27 +171,31 @@ pub struct Request<'a> {
 
 /// A backend. Dropped with its last session and operation, it is given back to the plugin.
 #[derive(Debug)]
-pub struct BackendHandle {
+pub struct BackendHandle(Spread<RawBackend>);
+
+/// What the plugin gave.
+#[derive(Debug)]
+pub(super) struct RawBackend {
     table: Table,
     backend: *mut Opaque,
 }
 
 // SAFETY: the ABI allows every function of the table to be called from any thread.
-unsafe impl Send for BackendHandle {}
+unsafe impl Send for RawBackend {}
 // SAFETY: as above, at the same time too.
-unsafe impl Sync for BackendHandle {}
+unsafe impl Sync for RawBackend {}
 
 impl BackendHandle {
     /// Starts an operation. `keep` is dropped when the operation has completed, which may be long
     /// after the returned future was dropped: what the operation needs belongs there.
     pub fn start(
-        self: &Arc<Self>,
+        &self,
         function: Function,
         request: &Request<'_>,
         events: Option<Arc<dyn Events>>,
         keep: Keep,
     ) -> Pending {
-        let slot = Slot::new(Arc::clone(self), events, keep);
+        let slot = Slot::new(self.0.hold(), events, keep);
         let base = OperationRequest {
             size: size_of::<OperationRequest1>(),
             tool: request.tool,
@@ -211,7 +219,8 @@ impl BackendHandle {
             traceparent: Slice::new(request.traceparent.as_bytes()),
             tracestate: Slice::new(request.tracestate.as_bytes()),
         };
-        let plugin = self.table.plugin;
+        let RawBackend { table, backend } = *slot.backend();
+        let plugin = table.plugin;
         let start = match function {
             Function::Warmup => plugin.warmup,
             Function::Shutdown => plugin.shutdown,
@@ -219,14 +228,16 @@ impl BackendHandle {
             Function::Cleanup => plugin.cleanup,
             Function::Call => plugin.call,
             // An older plugin has nothing to say.
-            Function::Probe => self.table.probe.unwrap_or(nothing_to_say),
+            Function::Probe => table.probe.unwrap_or(nothing_to_say),
         };
         // SAFETY: the backend is alive as long as the slot, which holds it; the request's slices
         // are good during the call; the session is one of this backend and alive, being borrowed.
-        let operation = unsafe { start(self.backend, (&raw const raw).cast(), slot.completion()) };
+        let operation = unsafe { start(backend, (&raw const raw).cast(), slot.completion()) };
         Pending::new(slot, operation)
     }
+}
 
+impl RawBackend {
     pub(super) fn cancel(&self, operation: *mut Opaque) {
         if !operation.is_null() {
             // SAFETY: the only caller, `Pending`, holds the handle unreleased.
@@ -242,7 +253,7 @@ impl BackendHandle {
     }
 }
 
-impl Drop for BackendHandle {
+impl Drop for RawBackend {
     fn drop(&mut self) {
         // SAFETY: sessions and operations hold the handle, so none is left.
         unsafe { (self.table.plugin.release_backend)(self.backend) }
@@ -252,17 +263,17 @@ impl Drop for BackendHandle {
 /// A session of a backend; given back to the plugin when it is dropped.
 #[derive(Debug)]
 pub struct SessionHandle {
-    backend: Arc<BackendHandle>,
+    backend: Arc<RawBackend>,
     session: *mut Opaque,
 }
 
-// SAFETY: as for `BackendHandle`.
+// SAFETY: as for `RawBackend`.
 unsafe impl Send for SessionHandle {}
-// SAFETY: as for `BackendHandle`.
+// SAFETY: as for `RawBackend`.
 unsafe impl Sync for SessionHandle {}
 
 impl SessionHandle {
-    pub(super) fn new(backend: &Arc<BackendHandle>, session: *mut Opaque) -> Option<Self> {
+    pub(super) fn new(backend: &Arc<RawBackend>, session: *mut Opaque) -> Option<Self> {
         (!session.is_null()).then(|| Self {
             backend: Arc::clone(backend),
             session,

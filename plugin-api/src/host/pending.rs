@@ -10,8 +10,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{Answer, BackendHandle, Events, SessionHandle, Status, services::contain};
-use crate::abi::{Completion, Opaque, Outcome, STATUS_CANCELLED, STATUS_COMPLETED};
+use super::{Answer, Events, SessionHandle, Status, backend::RawBackend, services::contain};
+use crate::{
+    abi::{Completion, Opaque, Outcome, STATUS_CANCELLED, STATUS_COMPLETED},
+    sharded::Held,
+};
 
 /// What stays alive until the plugin has completed an operation.
 pub type Keep = Option<Box<dyn Any + Send>>;
@@ -19,7 +22,7 @@ pub type Keep = Option<Box<dyn Any + Send>>;
 /// Where the plugin's completion and the caller's future meet. The plugin holds one reference
 /// from the start of the operation to its completion.
 pub(super) struct Slot {
-    backend: Arc<BackendHandle>,
+    backend: Held<RawBackend>,
     events: Option<Arc<dyn Events>>,
     state: Mutex<State>,
 }
@@ -42,7 +45,7 @@ enum Progress {
 
 impl Slot {
     pub(super) fn new(
-        backend: Arc<BackendHandle>,
+        backend: Held<RawBackend>,
         events: Option<Arc<dyn Events>>,
         keep: Keep,
     ) -> Arc<Self> {
@@ -55,6 +58,10 @@ impl Slot {
             events,
             state: Mutex::new(state),
         })
+    }
+
+    pub(super) fn backend(&self) -> &RawBackend {
+        &self.backend
     }
 
     pub(super) fn events(&self) -> Option<&Arc<dyn Events>> {
@@ -103,10 +110,7 @@ unsafe extern "C" fn complete(user: *mut Opaque, outcome: *mut Outcome) {
 /// # Safety
 ///
 /// `outcome` must be null or point to an outcome whose parts nobody else will take.
-pub(super) unsafe fn answer_of(
-    outcome: *mut Outcome,
-    backend: Option<&Arc<BackendHandle>>,
-) -> Answer {
+pub(super) unsafe fn answer_of(outcome: *mut Outcome, backend: Option<&Arc<RawBackend>>) -> Answer {
     // SAFETY: an outcome begins with its size.
     if outcome.is_null() || unsafe { (*outcome).size } < size_of::<Outcome>() {
         let message = "the plugin completed with a malformed outcome".to_owned();

@@ -16,6 +16,7 @@ use crate::{
     error::{Code, Error, Result},
     params,
     reply::{Reply, error_outcome, outcome_of},
+    sharded::Spread,
 };
 
 /// What the host can do with a backend, whatever its type is.
@@ -78,7 +79,7 @@ impl OperationKind {
 
 /// A backend and its tools.
 pub(crate) struct Instance<B: Backend> {
-    backend: Arc<B>,
+    backend: Spread<B>,
     tools: Vec<Tool<B>>,
 }
 
@@ -88,7 +89,7 @@ impl<B: Backend> Instance<B> {
         let config = params::parse(config)
             .map_err(|error| Error::config(error.message().replace("parameter /", "config /")))?;
         Ok(Box::new(Self {
-            backend: Arc::new(B::create(config, env)?),
+            backend: Spread::new(B::create(config, env)?),
             tools: B::tools(),
         }))
     }
@@ -109,7 +110,7 @@ impl<B: Backend> Instance<B> {
             return Work::Ready(error_outcome(&error));
         };
         let call = Call {
-            backend: Arc::clone(&self.backend),
+            backend: self.backend.hold(),
             context,
             session,
             info,
@@ -118,7 +119,7 @@ impl<B: Backend> Instance<B> {
     }
 
     fn initialize(&self, context: CallContext, info: SessionInfo) -> Work {
-        let backend = Arc::clone(&self.backend);
+        let backend = self.backend.hold();
         Work::Task(Box::pin(async move {
             let config = match params::parse_session::<_, B::Config>(info.config().get().as_bytes())
             {
@@ -136,7 +137,7 @@ impl<B: Backend> Instance<B> {
     }
 
     fn cleanup(&self, context: CallContext, session: Option<Arc<SessionCell<B>>>) -> Work {
-        let backend = Arc::clone(&self.backend);
+        let backend = self.backend.hold();
         Work::Task(Box::pin(async move {
             let Some(cell) = session else {
                 return Outcome::SUCCESS;
@@ -146,21 +147,21 @@ impl<B: Backend> Instance<B> {
     }
 
     fn warmup(&self, context: CallContext) -> Work {
-        let backend = Arc::clone(&self.backend);
+        let backend = self.backend.hold();
         Work::Task(Box::pin(async move {
             done(B::warmup(&backend, &context).await)
         }))
     }
 
     fn probe(&self, context: CallContext) -> Work {
-        let backend = Arc::clone(&self.backend);
+        let backend = self.backend.hold();
         Work::Task(Box::pin(async move {
             outcome_of(B::probe(&backend, &context).await)
         }))
     }
 
     fn shutdown(&self, context: CallContext) -> Work {
-        let backend = Arc::clone(&self.backend);
+        let backend = self.backend.hold();
         Work::Task(Box::pin(async move {
             done(B::shutdown(&backend, &context).await)
         }))

@@ -57,9 +57,9 @@ impl WorkerId {
     /// See [`BadWorkerId`].
     pub fn choose<'a>(
         body: Option<&'a str>,
-        header: Option<&'a str>,
+        header: impl FnOnce() -> Option<&'a str>,
     ) -> Result<&'a str, BadWorkerId> {
-        Self::check(body.or(header).ok_or(BadWorkerId::Missing)?)
+        Self::check(body.or_else(header).ok_or(BadWorkerId::Missing)?)
     }
 
     /// The name.
@@ -94,11 +94,11 @@ mod tests {
 
     #[test]
     fn the_body_wins_over_the_header() {
-        assert_eq!(WorkerId::choose(Some("b"), Some("h")), Ok("b"));
-        assert_eq!(WorkerId::choose(None, Some("h")), Ok("h"));
-        assert_eq!(WorkerId::choose(None, None), Err(BadWorkerId::Missing));
+        assert_eq!(WorkerId::choose(Some("b"), || Some("h")), Ok("b"));
+        assert_eq!(WorkerId::choose(None, || Some("h")), Ok("h"));
+        assert_eq!(WorkerId::choose(None, || None), Err(BadWorkerId::Missing));
         assert_eq!(
-            WorkerId::choose(Some(""), Some("h")),
+            WorkerId::choose(Some(""), || Some("h")),
             Err(BadWorkerId::Empty)
         );
     }

@@ -9,9 +9,8 @@ use std::{
     time::Instant,
 };
 
+use sandbox_plugin_api::sharded::Sharded;
 use serde::Serialize;
-
-use crate::sharded::Sharded;
 
 /// The lines that wait.
 pub(super) struct Queue {
@@ -34,7 +33,7 @@ impl Queue {
     pub(super) fn new(limit: usize) -> Self {
         let shards = Sharded::default();
         Self {
-            limit: limit / shards.len(),
+            limit: shards.share(limit),
             shards,
             rung: AtomicBool::new(false),
             writer: OnceLock::new(),

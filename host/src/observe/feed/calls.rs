@@ -6,15 +6,16 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use sandbox_plugin_api::sharded::Sharded;
+
 use super::{CallView, short::Short};
 use crate::{
     catalog::Tool,
     dispatch::Call,
     observe::record::{CallRecord, End, Front, shown},
-    sharded::Sharded,
 };
 
-/// How many calls that ended are remembered, all shards together.
+/// How many calls that ended are remembered, of as many threads as can run at the same time.
 const RECENT: usize = 256;
 
 /// As much of a failure's message as is remembered.
@@ -79,7 +80,8 @@ enum State {
 }
 
 impl Calls {
-    pub(super) fn started(&self, call: &Call<'_>, started: Instant) -> Place {
+    /// A call of this tool began, or of none.
+    pub(super) fn started(&self, call: &Call<'_>, tool: Option<&Tool>) -> Place {
         let shards = self.0.len() as u64;
         let (index, shard) = self.0.mine();
         let shard = &mut *lock(shard);
@@ -87,15 +89,18 @@ impl Calls {
         // Numbers of different shards never meet, so that no counter is shared.
         let id = shard.count * shards + index as u64;
         let slot = shard.free.pop().unwrap_or_else(|| {
-            shard.slots.push(Entry::free(started));
+            shard.slots.push(Entry::free(call.started));
             shard.slots.len() - 1
         });
         let entry = &mut shard.slots[slot];
         entry.id = id;
-        entry.started = started;
+        entry.started = call.started;
         entry.front = call.front;
-        entry.tool.set(shown(call.action));
-        entry.backend.set("");
+        let action = || shown(call.action);
+        entry.tool.set(tool.map_or_else(action, |tool| &tool.name));
+        entry
+            .backend
+            .set(tool.map_or("", |tool| &tool.backend.name));
         entry.worker.set(call.worker);
         entry.key.set(call.caller.owner().unwrap_or_default());
         entry.session.set("");
@@ -106,12 +111,6 @@ impl Calls {
             slot,
             id,
         }
-    }
-
-    pub(super) fn is_of(&self, place: &Place, tool: &Tool) {
-        let entry = &mut lock(self.0.at(place.shard)).slots[place.slot];
-        entry.tool.set(&tool.name);
-        entry.backend.set(&tool.backend.name);
     }
 
     pub(super) fn view(&self, place: &Place) -> CallView {
@@ -126,7 +125,7 @@ impl Calls {
         record: &CallRecord<'_>,
         wanted: bool,
     ) -> Option<CallView> {
-        let most = RECENT / self.0.len();
+        let most = self.0.share(RECENT);
         let state = State::Ended {
             elapsed: record.elapsed,
             code: record.end.code(),
@@ -153,6 +152,7 @@ impl Calls {
     pub(super) fn recent(&self) -> Vec<CallView> {
         let mut entries = self.entries(|entry| matches!(entry.state, State::Ended { .. }));
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.ended()));
+        entries.truncate(RECENT);
         entries.iter().map(Entry::view).collect()
     }
 
@@ -261,9 +261,10 @@ mod tests {
             trace: "trace",
             front: Front::Http,
             parent: Default::default(),
+            started: Instant::now(),
             events: None,
         };
-        let place = calls.started(&call, Instant::now());
+        let place = calls.started(&call, None);
         assert!(calls.running().iter().any(|call| call.worker == worker));
         let record = CallRecord {
             id: place.id(),

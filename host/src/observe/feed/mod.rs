@@ -17,12 +17,9 @@ mod event;
 mod log;
 mod short;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
 };
 
 use sandbox_protocol::Timestamp;
@@ -113,16 +110,14 @@ impl Feed {
         }
     }
 
-    pub(super) fn call_started(&self, call: &Call<'_>, started: Instant) -> Place {
-        self.calls.started(call, started)
-    }
-
-    pub(super) fn call_is_of(&self, place: &Place, tool: &Tool) {
-        self.calls.is_of(place, tool);
-        if self.is_heard() && self.budget.take() {
-            let view = self.calls.view(place);
+    /// A call of this tool began, or of none.
+    pub(super) fn call_started(&self, call: &Call<'_>, tool: Option<&Tool>) -> Place {
+        let place = self.calls.started(call, tool);
+        if tool.is_some() && self.is_heard() && self.budget.take() {
+            let view = self.calls.view(&place);
             self.tell(|| Event::CallStarted(view));
         }
+        place
     }
 
     pub(super) fn call_ended(&self, place: &Place, record: &CallRecord<'_>) {

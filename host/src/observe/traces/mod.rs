@@ -16,14 +16,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use sandbox_plugin_api::host::SpanEntry;
+use sandbox_plugin_api::{host::SpanEntry, sharded::Sharded};
 use sandbox_protocol::TraceId;
 use serde_json::{Map, Value};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::record::{CallRecord, End, LifeRecord, Origin};
-use crate::{config, dispatch::Call, sharded::Sharded};
+use crate::{config, dispatch::Call};
 pub use context::SpanContext;
 use export::Exporter;
 use wire::{SpanKind, SpanWriter};
@@ -77,7 +77,7 @@ impl Traces {
         };
         let waiting = Sharded::default();
         let shared = Arc::new(Shared {
-            limit: WAITING / waiting.len(),
+            limit: waiting.share(WAITING),
             waiting,
             enough: Notify::new(),
             closing: CancellationToken::new(),
