@@ -10,6 +10,7 @@ use std::{
 };
 
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -20,9 +21,9 @@ use crate::{
 /// Who calls, and for which trace.
 #[derive(Debug)]
 pub(crate) struct Ids {
-    /// Worker, session id and trace id, one behind the other: one allocation for all three. Most
-    /// calls never look at them, so they are copied as they came and read as text when asked for.
-    bytes: Vec<u8>,
+    /// Worker, session id, trace id and trace context, one behind the other. Most calls never look at them, so they
+    /// are copied as they came and read as text when asked for.
+    bytes: SmallVec<[u8; ROOM]>,
     worker_end: usize,
     session_end: usize,
     trace_end: usize,
@@ -30,10 +31,13 @@ pub(crate) struct Ids {
     tool: &'static str,
 }
 
+/// What usual names take: two of 20 bytes, a trace of 32, and a `traceparent` of 55. Longer ones are an allocation more.
+const ROOM: usize = 128;
+
 impl Ids {
     pub(crate) fn new(worker: &[u8], session: &[u8], trace: &[u8], tool: &'static str) -> Self {
         let (worker_end, session_end) = (worker.len(), worker.len() + session.len());
-        let mut bytes = Vec::with_capacity(session_end + trace.len());
+        let mut bytes = SmallVec::new();
         bytes.extend_from_slice(worker);
         bytes.extend_from_slice(session);
         bytes.extend_from_slice(trace);
