@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sandbox_plugin_api::host::{Answer, Events, Function, Request, Status};
+use sandbox_plugin_api::host::{Answer, Events, Function, Pending, Request, Status};
 use sandbox_protocol::{Code, ErrorKind};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -146,20 +146,15 @@ async fn run_tool(
         timeout: Some(timeout),
         session: session.and_then(Session::handle),
     };
-    let called_off = async {
-        match session {
-            Some(session) => session.called_off().await,
-            None => backend.called_off.cancelled().await,
-        }
-    };
     let events = call.events.clone();
-    let pending = backend
+    let mut pending = backend
         .handle
         .start(Function::Call, &request, events, Some(Box::new(keep)));
-    let end = invoke(pending, timeout, called_off).await;
-    // An operation that ignores its cancellation keeps its lease until it ends; its caller goes on.
-    let end = end.unwrap_or_else(|(end, _)| end);
-    let answer = answered(end, &tool.name, timeout)?;
+    let answer = match pending.try_take() {
+        // What ended at once needs neither timer nor registration, nor the room for them.
+        Some(answer) => answer,
+        None => Box::pin(wait(tool, session, pending, timeout)).await?,
+    };
     match answer.status() {
         Status::Completed => {
             check_answer(tool, &answer)?;
@@ -173,6 +168,24 @@ async fn run_tool(
             format!("`{}` was cancelled by its backend", tool.name),
         )),
     }
+}
+
+async fn wait(
+    tool: &Tool,
+    session: Option<&Session>,
+    pending: Pending,
+    timeout: Duration,
+) -> Result<Answer, Failure> {
+    let called_off = async {
+        match session {
+            Some(session) => session.called_off().await,
+            None => tool.backend.called_off.cancelled().await,
+        }
+    };
+    let end = invoke(pending, timeout, called_off).await;
+    // An operation that ignores its cancellation keeps its lease until it ends; its caller goes on.
+    let end = end.unwrap_or_else(|(end, _)| end);
+    answered(end, &tool.name, timeout)
 }
 
 /// A backend that says 1003 says that the session is of no more use: creating it again makes another, and does not

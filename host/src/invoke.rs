@@ -32,18 +32,6 @@ pub async fn invoke(
     timeout: Duration,
     called_off: impl Future<Output = ()>,
 ) -> Result<End, (End, Pending)> {
-    // What completed inline needs neither timer nor registration, nor the room for them.
-    if let Some(answer) = pending.try_take() {
-        return Ok(End::Answered(answer));
-    }
-    Box::pin(wait(pending, timeout, called_off)).await
-}
-
-async fn wait(
-    mut pending: Pending,
-    timeout: Duration,
-    called_off: impl Future<Output = ()>,
-) -> Result<End, (End, Pending)> {
     let end = tokio::select! {
         biased;
         answer = &mut pending => return Ok(End::Answered(answer)),

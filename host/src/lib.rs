@@ -16,6 +16,7 @@ pub mod gate;
 pub mod http;
 pub mod instance;
 pub mod invoke;
+mod lines;
 pub mod logging;
 pub mod mcp;
 pub mod observe;

@@ -235,10 +235,18 @@ fn write_entry(buf: &mut Vec<u8>, key: &str, value: Option<&str>) -> Result<(), 
 }
 
 /// Milliseconds to the microsecond, by whole numbers: floating point would write noise digits.
-fn write_milliseconds(buf: &mut Vec<u8>, elapsed: Duration) -> Result<(), SpliceError> {
-    let micros = elapsed.as_micros();
-    serde_json::to_writer(&mut *buf, &(micros / 1000))?;
-    let digit = |place: u128| b"0123456789"[(micros / place % 10) as usize];
+///
+/// # Errors
+///
+/// None that numbers could cause.
+pub fn write_milliseconds(buf: &mut Vec<u8>, elapsed: Duration) -> serde_json::Result<()> {
+    let millis = elapsed
+        .as_secs()
+        .saturating_mul(1000)
+        .saturating_add(elapsed.subsec_millis().into());
+    serde_json::to_writer(&mut *buf, &millis)?;
+    let micros = elapsed.subsec_micros() % 1000;
+    let digit = |place: u32| b"0123456789"[(micros / place % 10) as usize];
     buf.extend_from_slice(&[b'.', digit(100), digit(10), digit(1)]);
     Ok(())
 }

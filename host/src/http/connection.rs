@@ -1,7 +1,8 @@
 //! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2, whichever the client begins with.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -97,9 +98,9 @@ impl Connections {
         });
         let service = service_fn({
             let link = Arc::clone(&link);
+            // A box, since hyper moves the future into its place.
             move |request| {
-                let answer = Front::answer(Arc::clone(&link), request);
-                async { Ok::<_, std::convert::Infallible>(answer.await) }
+                Box::pin(Front::answer(Arc::clone(&link), request)).map(Ok::<_, Infallible>)
             }
         });
         let mut connection = pin!(self.builder.serve_connection(io, service));

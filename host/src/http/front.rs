@@ -121,7 +121,7 @@ impl Front {
                 let visitor = Visitor { caller, peer };
                 // Nearly every request takes this route: it is spared the router's boxes and copies.
                 if head.method == Method::POST && head.uri.path() == EXECUTE {
-                    return Box::pin(self.execute(head.headers, body, visitor)).await;
+                    return self.execute(head.headers, body, visitor).await;
                 }
                 head.extensions.insert(visitor);
                 Box::pin(self.route(Request::from_parts(head, Body::new(body)))).await

@@ -16,6 +16,8 @@ use std::{
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::lines::Gathered;
+
 use sandbox_plugin_api::sharded::Sharded;
 
 /// How long lines are gathered: not to be noticed by who reads along, and hundreds of lines under load.
@@ -24,9 +26,6 @@ const GATHER: Duration = Duration::from_millis(5);
 /// As much as waits for a reader that is too slow. What comes then is dropped and counted: a log that
 /// nobody reads must not stop the server.
 const MOST: usize = 4 * 1024 * 1024;
-
-/// As much room as is kept: what a busy server logs while lines are gathered.
-const KEPT: usize = 256 * 1024;
 
 /// The lines of this process.
 static SINK: LazyLock<Sink> = LazyLock::new(Sink::default);
@@ -38,16 +37,7 @@ struct Sink {
     some: Mutex<bool>,
     arrived: Condvar,
     /// Held while writing, so that lines stay in order.
-    output: Mutex<Room>,
-}
-
-/// Room for what is being written, kept from one time to the next: making it anew would cost a tenth of a line each.
-#[derive(Default)]
-struct Room {
-    /// What was taken of each shard.
-    parts: Vec<Vec<u8>>,
-    /// All of it in order.
-    whole: Vec<u8>,
+    output: Mutex<Gathered>,
 }
 
 #[derive(Default)]
@@ -128,74 +118,24 @@ impl Sink {
     }
 
     /// Nothing can be said about an output that takes nothing.
-    fn write_out(&self, room: &mut Room, output: &mut impl Write) {
-        room.parts.resize_with(self.waiting.len(), Vec::new);
+    fn write_out(&self, gathered: &mut Gathered, output: &mut impl Write) {
         let mut dropped = 0;
-        for (waiting, part) in self.waiting.iter().zip(&mut room.parts) {
-            let mut waiting = lock(waiting);
-            std::mem::swap(&mut waiting.lines, part);
+        let lines = gathered.take(&self.waiting, |waiting| {
             dropped += std::mem::take(&mut waiting.dropped);
-        }
-        put_in_order(&room.parts, &mut room.whole);
+            &mut waiting.lines
+        });
         if dropped > 0 {
             let _ = writeln!(
-                room.whole,
+                lines,
                 "{dropped} lines of the log were dropped: its reader is too slow"
             );
         }
-        let _ = output.write_all(&room.whole);
-        for used in room.parts.iter_mut().chain([&mut room.whole]) {
-            used.clear();
-            used.shrink_to(KEPT);
-        }
+        let _ = output.write_all(lines);
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Puts all lines behind `whole`, in the order of their times. Those of each part are in order already.
-fn put_in_order(parts: &[Vec<u8>], whole: &mut Vec<u8>) {
-    let parts = parts.iter().filter(|part| !part.is_empty());
-    let mut rests: Vec<_> = parts.map(|part| Rest::of(part)).collect();
-    while rests.len() > 1 {
-        let first = (0..rests.len()).min_by_key(|rest| rests[*rest].time);
-        let Some(first) = first else { return };
-        let (line, rest) = rests[first].next();
-        whole.extend_from_slice(line);
-        if rest.is_empty() {
-            rests.remove(first);
-        } else {
-            rests[first] = Rest::of(rest);
-        }
-    }
-    if let Some(last) = rests.pop() {
-        whole.extend_from_slice(last.lines);
-    }
-}
-
-/// The lines of a part that are not out yet.
-struct Rest<'a> {
-    lines: &'a [u8],
-    /// What the first of them begins with, up to the end of its time, which is of one length in all lines.
-    time: &'a [u8],
-}
-
-impl<'a> Rest<'a> {
-    fn of(lines: &'a [u8]) -> Self {
-        let time = memchr::memchr(b'Z', lines).unwrap_or(lines.len());
-        Self {
-            lines,
-            time: &lines[..time],
-        }
-    }
-
-    /// Its first line, and what is behind that.
-    fn next(&self) -> (&'a [u8], &'a [u8]) {
-        let end = memchr::memchr(b'\n', self.lines).map_or(self.lines.len(), |end| end + 1);
-        self.lines.split_at(end)
-    }
 }
 
 impl<'a> MakeWriter<'a> for Lines {
@@ -237,26 +177,6 @@ mod tests {
         sink.flush(&mut output);
         sink.flush(&mut output);
         assert_eq!(output, b"one\ntwo\nthree\n");
-    }
-
-    #[test]
-    fn lines_of_several_threads_come_in_the_order_of_their_times() {
-        let (sink, mut output) = (Sink::default(), Vec::new());
-        let line =
-            |count: usize, thread: usize| format!("2026-01-31T12:00:00.{count:06}Z {thread}\n");
-        thread::scope(|scope| {
-            for thread in 0..3 {
-                let sink = &sink;
-                scope.spawn(move || {
-                    for count in 0..100 {
-                        sink.push(line(3 * count + thread, thread).as_bytes());
-                    }
-                });
-            }
-        });
-        sink.flush(&mut output);
-        let expected: String = (0..300).map(|count| line(count, count % 3)).collect();
-        assert_eq!(String::from_utf8(output).unwrap(), expected);
     }
 
     #[test]

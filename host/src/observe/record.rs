@@ -1,7 +1,8 @@
 //! What is told to those who watch. All of it is borrowed: who wants to keep something copies it.
 
-use std::{borrow::Cow, net::IpAddr, time::Duration};
+use std::{borrow::Cow, cell::OnceCell, net::IpAddr, time::Duration};
 
+use sandbox_protocol::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -106,11 +107,18 @@ pub struct CallRecord<'a> {
     pub params: Option<&'a RawValue>,
     /// How long it took.
     pub elapsed: Duration,
+    /// When it ended, for the first who asks and all after: a clock takes its time.
+    pub ended: OnceCell<Timestamp>,
     /// How it ended.
     pub end: End<'a>,
 }
 
 impl CallRecord<'_> {
+    /// When it ended.
+    pub fn ended(&self) -> Timestamp {
+        *self.ended.get_or_init(Timestamp::now)
+    }
+
     /// The tool's name; as much of the caller's own as there is room for when it means none.
     pub fn name(&self) -> &str {
         self.tool

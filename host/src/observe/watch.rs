@@ -1,6 +1,6 @@
 //! One call, from its start to its end, whatever ends it.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, cell::OnceCell, sync::Arc, time::Duration};
 
 use sandbox_plugin_api::host::Answer;
 
@@ -124,6 +124,7 @@ impl<'a, 'c> Watch<'a, 'c> {
             session: self.session.as_deref(),
             params: call.params,
             elapsed,
+            ended: OnceCell::new(),
             end,
         };
         self.observers.call_ended(&record);

@@ -1,8 +1,8 @@
 //! The lines of the audit log: what each kind of event says.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
-use sandbox_protocol::Timestamp;
+use sandbox_protocol::{Timestamp, splice::write_milliseconds};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -13,7 +13,7 @@ use crate::{
     failure::Failure,
     observe::{
         hex,
-        record::{Admin, CallRecord, End, Front, Why},
+        record::{Admin, CallRecord, End, Why},
     },
     sessions::Session,
 };
@@ -35,72 +35,75 @@ fn head(event: &'static str) -> Head {
     }
 }
 
-/// Flat, unlike the others: there is one for each call, and `flatten` writes field by field through a map.
-#[derive(Serialize)]
-struct Call<'a> {
-    time: Timestamp,
-    event: &'static str,
-    id: u64,
-    front: Front,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<IpAddr>,
-    worker: &'a str,
-    tool: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session: Option<&'a str>,
-    trace_id: &'a str,
-    outcome: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-    took_ms: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result_bytes: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    params_sha256: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    params_bytes: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    params: Option<&'a RawValue>,
+/// A key as it stands in a line, so that nobody has to look whether it needs to be escaped.
+macro_rules! key {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
 }
 
-pub(super) fn call<'a>(record: &'a CallRecord<'_>, params: AuditParams) -> impl Serialize + 'a {
+/// Writes the line of a call: by hand, unlike the others, as it is part of every call.
+pub(super) fn call(
+    line: &mut Vec<u8>,
+    record: &CallRecord<'_>,
+    params: AuditParams,
+) -> serde_json::Result<()> {
     let (outcome, code, error, result_bytes) = match &record.end {
         End::Abandoned => ("abandoned", None, None, None),
         End::Answered { code: 0, bytes, .. } => ("success", Some(0), None, Some(*bytes)),
         End::Answered { code, message, .. } => ("failure", Some(*code), some(message), None),
     };
-    let hashed = record.params.filter(|_| params == AuditParams::Hash);
-    Call {
-        time: Timestamp::now(),
-        event: "call",
-        id: record.id,
-        front: record.front,
-        key: record.key,
-        peer: record.peer,
-        worker: record.worker,
-        tool: record.name(),
-        session: record.session.map(|session| &*session.id),
-        trace_id: record.trace,
-        outcome,
-        code,
-        error,
-        took_ms: milliseconds(record.elapsed),
-        result_bytes,
-        params_sha256: hashed.map(digest),
-        params_bytes: hashed.map(|params| params.get().len()),
-        params: record.params.filter(|_| params == AuditParams::Plain),
+    value(line, "{\"time\":", &record.ended())?;
+    value(line, ",\"event\":\"call\",\"id\":", &record.id)?;
+    value(line, key!("front"), record.front.as_str())?;
+    optional(line, key!("key"), record.key)?;
+    optional(line, key!("peer"), record.peer)?;
+    value(line, key!("worker"), record.worker)?;
+    value(line, key!("tool"), record.name())?;
+    optional(line, key!("session"), record.session.map(|it| &*it.id))?;
+    value(line, key!("trace_id"), record.trace)?;
+    value(line, key!("outcome"), outcome)?;
+    optional(line, key!("code"), code)?;
+    optional(line, key!("error"), error)?;
+    line.extend_from_slice(key!("took_ms").as_bytes());
+    write_milliseconds(line, record.elapsed)?;
+    optional(line, key!("result_bytes"), result_bytes)?;
+    match (record.params, params) {
+        (Some(params), AuditParams::Hash) => {
+            line.extend_from_slice(key!("params_sha256").as_bytes());
+            line.push(b'"');
+            line.extend_from_slice(&digest(params));
+            value(line, "\",\"params_bytes\":", &params.get().len())?;
+        }
+        (Some(params), AuditParams::Plain) => value(line, key!("params"), params)?,
+        _ => {}
     }
+    line.push(b'}');
+    Ok(())
 }
 
-fn digest(params: &RawValue) -> String {
-    let digest = Sha256::digest(params.get());
-    let mut text = vec![0; 2 * digest.len()];
-    hex(&digest, &mut text);
-    String::from_utf8(text).unwrap_or_default()
+fn value(
+    line: &mut Vec<u8>,
+    key: &str,
+    value: &(impl Serialize + ?Sized),
+) -> serde_json::Result<()> {
+    line.extend_from_slice(key.as_bytes());
+    serde_json::to_writer(line, value)
+}
+
+fn optional(
+    line: &mut Vec<u8>,
+    key: &str,
+    given: Option<impl Serialize>,
+) -> serde_json::Result<()> {
+    given.map_or(Ok(()), |given| value(line, key, &given))
+}
+
+/// A digest of the parameters, in digits.
+fn digest(params: &RawValue) -> [u8; 64] {
+    let mut text = [0; 64];
+    hex(&Sha256::digest(params.get()), &mut text);
+    text
 }
 
 #[derive(Serialize)]

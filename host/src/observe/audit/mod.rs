@@ -24,7 +24,7 @@ use super::{
     numbers::get,
     record::{Admin, CallRecord, Why},
 };
-use crate::{backend::Backend, config, failure::Failure, sessions::Session};
+use crate::{backend::Backend, config, failure::Failure, lines::Gathered, sessions::Session};
 use file::AuditFile;
 use queue::Queue;
 
@@ -124,7 +124,7 @@ impl Audit {
     }
 
     pub(super) fn call(&self, record: &CallRecord<'_>) {
-        self.put(&line::call(record, self.params));
+        self.write(|text| line::call(text, record, self.params));
     }
 
     pub(super) fn opened(&self, session: &Session, took: Duration) {
@@ -144,6 +144,10 @@ impl Audit {
     }
 
     fn put(&self, line: &impl Serialize) {
+        self.write(|text| serde_json::to_writer(text, line));
+    }
+
+    fn write(&self, line: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>) {
         if !self.shared.queue.put(line) {
             self.shared.counts.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -160,6 +164,7 @@ impl Drop for Audit {
 struct Writer {
     shared: Arc<Shared>,
     file: AuditFile,
+    gathered: Gathered,
     /// How many lost lines the file knows of.
     told: u64,
     /// Whether the disk took the last lines.
@@ -172,6 +177,7 @@ impl Writer {
         Self {
             shared,
             file,
+            gathered: Gathered::default(),
             told: 0,
             writes: true,
             complained: None,
@@ -197,14 +203,14 @@ impl Writer {
     }
 
     fn write(&mut self) {
-        let (text, lines) = self.shared.queue.take();
         // What the disk refused came before these lines; what found the queue full, after them.
         if !self.writes {
             self.tell_of_lost();
         }
+        let (text, lines) = self.shared.queue.take(&mut self.gathered);
         let counts = &self.shared.counts;
         if lines > 0 {
-            let result = self.file.append(&text);
+            let result = self.file.append(text);
             self.writes = result.is_ok();
             if let Err(error) = result {
                 counts.lost.fetch_add(lines, Ordering::Relaxed);

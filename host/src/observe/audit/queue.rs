@@ -6,11 +6,11 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, Thread},
-    time::Instant,
 };
 
 use sandbox_plugin_api::sharded::Sharded;
-use serde::Serialize;
+
+use crate::lines::Gathered;
 
 /// The lines that wait.
 pub(super) struct Queue {
@@ -25,8 +25,7 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Lines {
     text: Vec<u8>,
-    /// When each line was put, and where it ends.
-    ends: Vec<(Instant, usize)>,
+    count: u64,
 }
 
 impl Queue {
@@ -47,7 +46,7 @@ impl Queue {
     }
 
     /// Puts a line in; `false` when there is no room for it.
-    pub(super) fn put(&self, line: &impl Serialize) -> bool {
+    pub(super) fn put(&self, write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>) -> bool {
         let mut lines = self
             .shards
             .mine()
@@ -58,14 +57,12 @@ impl Queue {
         if before >= self.limit {
             return false;
         }
-        if serde_json::to_writer(&mut lines.text, line).is_err() {
+        if write(&mut lines.text).is_err() {
             lines.text.truncate(before);
             return false;
         }
         lines.text.push(b'\n');
-        let end = lines.text.len();
-        // Taken under the lock, so that a shard's lines are in order.
-        lines.ends.push((Instant::now(), end));
+        lines.count += 1;
         drop(lines);
         if before == 0 {
             self.wake();
@@ -73,25 +70,14 @@ impl Queue {
         true
     }
 
-    /// Everything that waits, in the order of time, and how many lines it is.
-    pub(super) fn take(&self) -> (Vec<u8>, u64) {
-        let taken: Vec<Lines> = self
-            .shards
-            .iter()
-            .map(|shard| std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner)))
-            .filter(|lines| !lines.ends.is_empty())
-            .collect();
-        if let [only] = &taken[..] {
-            return (only.text.clone(), only.ends.len() as u64);
-        }
-        let mut all: Vec<_> = taken.iter().flat_map(Lines::each).collect();
-        all.sort_by_key(|(at, _)| *at);
-        let text = all
-            .iter()
-            .map(|(_, line)| *line)
-            .collect::<Vec<_>>()
-            .concat();
-        (text, all.len() as u64)
+    /// Takes everything that waits, in the order of time; says how many lines it is.
+    pub(super) fn take<'a>(&self, gathered: &'a mut Gathered) -> (&'a [u8], u64) {
+        let mut count = 0;
+        let text = gathered.take(&self.shards, |lines| {
+            count += std::mem::take(&mut lines.count);
+            &mut lines.text
+        });
+        (text, count)
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -122,42 +108,37 @@ impl Queue {
     }
 }
 
-impl Lines {
-    fn each(&self) -> impl Iterator<Item = (Instant, &[u8])> {
-        let mut begin = 0;
-        self.ends.iter().map(move |(at, end)| {
-            let line = &self.text[begin..*end];
-            begin = *end;
-            (*at, line)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn line(text: &mut Vec<u8>) -> serde_json::Result<()> {
+        serde_json::to_writer(text, "a line of some length")
+    }
+
     #[test]
-    fn lines_of_all_threads_come_out_in_order_of_time() {
-        let queue = Queue::new(1 << 20);
-        for number in 0..40 {
-            thread::scope(|scope| {
-                scope.spawn(|| assert!(queue.put(&number)));
-            });
+    fn what_was_put_is_taken_once() {
+        let (queue, mut gathered) = (Queue::new(1 << 20), Gathered::default());
+        for _ in 0..3 {
+            assert!(queue.put(line));
         }
-        let (text, lines) = queue.take();
-        let expected: Vec<_> = (0..40).map(|number: i32| number.to_string()).collect();
-        assert!(String::from_utf8(text).unwrap().lines().eq(expected));
-        assert_eq!((lines, queue.waiting()), (40, 0));
+        assert_eq!(
+            queue.take(&mut gathered),
+            (&b"\"a line of some length\"\n"[..].repeat(3)[..], 3)
+        );
+        assert_eq!(
+            (queue.take(&mut gathered), queue.waiting()),
+            ((&b""[..], 0), 0)
+        );
     }
 
     #[test]
     fn a_full_queue_refuses_and_an_emptied_one_takes_again() {
         let queue = Queue::new(0);
-        assert!(!queue.put(&"line"));
+        assert!(!queue.put(line));
         let queue = Queue::new(1 << 16);
-        while queue.put(&"a line of some length") {}
-        assert!(queue.take().1 > 1000);
-        assert!(queue.put(&"again"));
+        while queue.put(line) {}
+        assert!(queue.take(&mut Gathered::default()).1 > 1000);
+        assert!(queue.put(line));
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use sandbox_plugin_api::sharded::Sharded;
 
-use super::{CallView, short::Short};
+use super::{CallView, texts::Texts};
 use crate::{
     catalog::Tool,
     dispatch::Call,
@@ -59,14 +59,21 @@ struct Entry {
     id: u64,
     started: Instant,
     front: Front,
-    tool: Short<80>,
-    backend: Short<32>,
-    worker: Short<64>,
-    key: Short<KEY>,
-    session: Short<96>,
-    trace: Short<64>,
+    texts: Texts<{ MOST.len() }, ROOM>,
     state: State,
 }
+
+/// The texts of a call in their order: the session is known last.
+const TOOL: usize = 0;
+const BACKEND: usize = 1;
+const WORKER: usize = 2;
+const KEY_NAME: usize = 3;
+const TRACE: usize = 4;
+const SESSION: usize = 5;
+
+/// As much of each as is remembered, in bytes, and what that comes to.
+const MOST: [usize; 6] = [80, 32, 64, KEY, 64, 96];
+const ROOM: usize = 80 + 32 + 64 + KEY + 64 + 96;
 
 #[derive(Clone)]
 enum State {
@@ -97,14 +104,17 @@ impl Calls {
         entry.started = call.started;
         entry.front = call.front;
         let action = || shown(call.action);
-        entry.tool.set(tool.map_or_else(action, |tool| &tool.name));
-        entry
-            .backend
-            .set(tool.map_or("", |tool| &tool.backend.name));
-        entry.worker.set(call.worker);
-        entry.key.set(call.caller.owner().unwrap_or_default());
-        entry.session.set("");
-        entry.trace.set(call.trace);
+        let texts = [
+            tool.map_or_else(action, |tool| &tool.name),
+            tool.map_or("", |tool| &tool.backend.name),
+            call.worker,
+            call.caller.owner().unwrap_or_default(),
+            call.trace,
+        ];
+        entry.texts.clear();
+        for (text, most) in texts.into_iter().zip(MOST) {
+            entry.texts.push(text, most);
+        }
         entry.state = State::Running;
         Place {
             shard: index,
@@ -134,7 +144,7 @@ impl Calls {
         let mut shard = lock(self.0.at(place.shard));
         let entry = &mut shard.slots[place.slot];
         if let Some(session) = record.session {
-            entry.session.set(&session.id);
+            entry.texts.push(&session.id, MOST[SESSION]);
         }
         entry.state = state;
         let view = wanted.then(|| entry.clone());
@@ -186,12 +196,7 @@ impl Entry {
             id: 0,
             started: now,
             front: Front::default(),
-            tool: Short::default(),
-            backend: Short::default(),
-            worker: Short::default(),
-            key: Short::default(),
-            session: Short::default(),
-            trace: Short::default(),
+            texts: Texts::new(),
             state: State::Free,
         }
     }
@@ -217,12 +222,12 @@ impl Entry {
         CallView {
             id: self.id,
             front: self.front,
-            tool: self.tool.as_str().to_owned(),
-            backend: self.backend.some(),
-            worker: self.worker.as_str().to_owned(),
-            key: self.key.some(),
-            session: self.session.some(),
-            trace: self.trace.as_str().to_owned(),
+            tool: self.texts.get(TOOL).to_owned(),
+            backend: self.texts.some(BACKEND),
+            worker: self.texts.get(WORKER).to_owned(),
+            key: self.texts.some(KEY_NAME),
+            session: self.texts.some(SESSION),
+            trace: self.texts.get(TRACE).to_owned(),
             started: started.map(Into::into),
             elapsed_ms: elapsed.as_secs_f64() * 1e3,
             running: matches!(self.state, State::Running),
@@ -278,6 +283,7 @@ mod tests {
             session: None,
             params: None,
             elapsed: Duration::from_millis(3),
+            ended: Default::default(),
             end: End::Answered {
                 code,
                 message: if code == 0 { "" } else { "broken" }.into(),

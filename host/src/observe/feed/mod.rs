@@ -15,7 +15,7 @@
 mod calls;
 mod event;
 mod log;
-mod short;
+mod texts;
 
 use std::sync::{
     Arc,
@@ -173,7 +173,7 @@ struct Budget {
 
 impl Budget {
     fn take(&self) -> bool {
-        let now = u64::try_from(Timestamp::now().as_datetime().unix_timestamp()).unwrap_or(0);
+        let now = u64::try_from(Timestamp::now().unix_seconds()).unwrap_or(0);
         if self.second.swap(now, Ordering::Relaxed) != now {
             self.used.store(0, Ordering::Relaxed);
         }

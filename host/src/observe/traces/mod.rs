@@ -8,16 +8,13 @@ mod context;
 mod export;
 mod wire;
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, SystemTime},
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
 use sandbox_plugin_api::{host::SpanEntry, sharded::Sharded};
-use sandbox_protocol::TraceId;
+use sandbox_protocol::{Timestamp, TraceId};
 use serde_json::{Map, Value};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -117,7 +114,7 @@ impl Traces {
 
     /// A call has ended.
     pub(super) fn end(&self, context: &SpanContext, state: &str, record: &CallRecord<'_>) {
-        let end = now();
+        let end = record.ended().unix_nanos();
         let nanos = u64::try_from(record.elapsed.as_nanos()).unwrap_or(u64::MAX);
         self.put(|bytes| {
             let mut span = SpanWriter::begin(bytes, context.trace(), context.span());
@@ -164,7 +161,7 @@ impl Traces {
 
     /// It has ended.
     pub(super) fn lived(&self, context: &SpanContext, record: &LifeRecord<'_>) {
-        let end = now();
+        let end = Timestamp::now().unix_nanos();
         let nanos = u64::try_from(record.elapsed.as_nanos()).unwrap_or(u64::MAX);
         self.put(|bytes| {
             let mut span = SpanWriter::begin(bytes, context.trace(), context.span());
@@ -238,23 +235,17 @@ impl Traces {
 }
 
 impl Shared {
-    /// Takes all spans that wait.
-    fn take(&self) -> (Vec<Vec<u8>>, u64) {
+    /// Takes all spans that wait into `taken`, and leaves the room that is there; says how many they are.
+    fn take(&self, taken: &mut Vec<Vec<u8>>) -> u64 {
         let mut count = 0;
-        let taken = self.waiting.iter().map(|shard| {
+        taken.resize_with(self.waiting.len(), Vec::new);
+        for (shard, taken) in self.waiting.iter().zip(taken) {
+            taken.clear();
+            taken.shrink_to(2 * ENOUGH);
             let mut spans = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            count += spans.count;
-            std::mem::take(&mut *spans).bytes
-        });
-        let taken = taken.filter(|bytes| !bytes.is_empty()).collect();
-        (taken, count)
+            count += std::mem::take(&mut spans.count);
+            std::mem::swap(&mut spans.bytes, taken);
+        }
+        count
     }
-}
-
-/// Nanoseconds since the epoch.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since: Duration| {
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-    })
 }
