@@ -62,25 +62,26 @@ impl<'a> SpanWriter<'a> {
     }
 
     pub(super) fn text(&mut self, key: &str, value: &str) {
-        attribute(self.out, 9, key, |out| text_always(out, 1, value));
+        text_attribute(self.out, 9, key, value);
     }
 
     pub(super) fn number(&mut self, key: &str, value: i64) {
-        attribute(self.out, 9, key, |out| {
+        let value = value.cast_unsigned();
+        attribute(self.out, 9, key, 1 + varint_size(value), |out| {
             tag(out, 3, Wire::Varint);
-            varint(out, value.cast_unsigned());
+            varint(out, value);
         });
     }
 
     pub(super) fn float(&mut self, key: &str, value: f64) {
-        attribute(self.out, 9, key, |out| {
+        attribute(self.out, 9, key, 1 + size_of::<f64>(), |out| {
             tag(out, 4, Wire::Fixed64);
             out.extend_from_slice(&value.to_le_bytes());
         });
     }
 
     pub(super) fn truth(&mut self, key: &str, value: bool) {
-        attribute(self.out, 9, key, |out| {
+        attribute(self.out, 9, key, 2, |out| {
             tag(out, 2, Wire::Varint);
             varint(out, u64::from(value));
         });
@@ -110,7 +111,7 @@ pub(super) fn request(resource: &[(&str, &str)], spans: &[Vec<u8>]) -> Vec<u8> {
     let resource_spans = open(&mut out, 1);
     let about = open(&mut out, 1);
     for (key, value) in resource {
-        attribute(&mut out, 1, key, |out| text_always(out, 1, value));
+        text_attribute(&mut out, 1, key, value);
     }
     close(&mut out, about);
     let scope_spans = open(&mut out, 2);
@@ -126,13 +127,36 @@ pub(super) fn request(resource: &[(&str, &str)], spans: &[Vec<u8>]) -> Vec<u8> {
     out
 }
 
-fn attribute(out: &mut Vec<u8>, field: u64, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
-    let begin = open(out, field);
-    text(out, 1, key);
-    let any = open(out, 2);
+fn text_attribute(out: &mut Vec<u8>, field: u64, key: &str, value: &str) {
+    attribute(out, field, key, size(value.len()), |out| {
+        bytes(out, 1, value.as_bytes());
+    });
+}
+
+/// Writes an attribute whose value, with its tag, takes so many bytes: most of what a span consists of.
+fn attribute(
+    out: &mut Vec<u8>,
+    field: u64,
+    key: &str,
+    value_size: usize,
+    value: impl FnOnce(&mut Vec<u8>),
+) {
+    tag(out, field, Wire::Bytes);
+    varint(out, (size(key.len()) + size(value_size)) as u64);
+    bytes(out, 1, key.as_bytes());
+    tag(out, 2, Wire::Bytes);
+    varint(out, value_size as u64);
     value(out);
-    close(out, any);
-    close(out, begin);
+}
+
+/// What so many bytes take with their tag and their length.
+const fn size(length: usize) -> usize {
+    1 + varint_size(length as u64) + length
+}
+
+const fn varint_size(value: u64) -> usize {
+    // Seven bits to a byte, and one byte for nothing at all.
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 /// How many bytes a nested message's length takes: enough for 256 MiB, whatever it will be.
@@ -180,12 +204,8 @@ fn bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
 /// Text; empty text is left out, as the format does it.
 fn text(out: &mut Vec<u8>, field: u64, text: &str) {
     if !text.is_empty() {
-        text_always(out, field, text);
+        bytes(out, field, text.as_bytes());
     }
-}
-
-fn text_always(out: &mut Vec<u8>, field: u64, text: &str) {
-    bytes(out, field, text.as_bytes());
 }
 
 #[cfg(test)]
@@ -207,8 +227,11 @@ mod tests {
         span.name("vm:click");
         span.kind(SpanKind::Server);
         span.times(5, u64::MAX);
+        let long = "x".repeat(300);
         span.text("worker", "");
+        span.text("session", &long);
         span.number("code", -7);
+        span.number("size", 1 << 40);
         span.float("share", 0.5);
         span.truth("sure", true);
         span.failed("broken");
@@ -241,7 +264,9 @@ mod tests {
             .map(|one| one.value.clone().unwrap().value.unwrap());
         let expected = [
             Value::StringValue(String::new()),
+            Value::StringValue(long),
             Value::IntValue(-7),
+            Value::IntValue(1 << 40),
             Value::DoubleValue(0.5),
             Value::BoolValue(true),
         ];
