@@ -88,6 +88,8 @@ struct Warmth {
     not_before: Option<Instant>,
     /// What the last failure said.
     last_error: Option<String>,
+    /// What the last probe said, if it failed.
+    probe_error: Option<String>,
     /// A probe that did not end when it was cancelled.
     stuck: Option<Pending>,
 }
@@ -260,6 +262,7 @@ impl Backend {
             Err(failure) => return Some(Err(failure)),
         };
         if answer.is_success() {
+            self.hears_of_probe(None);
             let found = answer.data();
             return (!found.is_empty())
                 .then(|| Ok(serde_json::from_slice(found).unwrap_or_default()));
@@ -267,8 +270,18 @@ impl Backend {
         self.panicked(&doing, &answer);
         let kind = ErrorKind::BackendFailed;
         let failure = Failure::of_answer(&answer, kind, &doing);
-        tracing::warn!(backend = &*self.name, error = %failure, "the probe failed");
+        self.hears_of_probe(Some(&failure.message));
         Some(Err(failure.for_callers()))
+    }
+
+    /// What a probe said, for the log: once, not each time that somebody asks.
+    fn hears_of_probe(&self, error: Option<&str>) {
+        let before = std::mem::replace(&mut self.lock().probe_error, error.map(str::to_owned));
+        match error {
+            same if same == before.as_deref() => {}
+            Some(error) => tracing::warn!(backend = &*self.name, error, "the probe failed"),
+            None => tracing::info!(backend = &*self.name, "the probe succeeds again"),
+        }
     }
 
     /// Whether the last probe has outlived its cancellation and still runs. Those who watch ask again and again: each

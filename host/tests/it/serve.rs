@@ -1,6 +1,8 @@
 //! The life of `sandbox serve`: start, stop in order, and what is left after it was killed.
 
 use std::{
+    io::{Read, Write},
+    net::TcpStream,
     path::Path,
     process::Stdio,
     time::{Duration, Instant},
@@ -162,4 +164,24 @@ fn serve(directory: &Path, args: &[&str]) -> String {
         .unwrap();
     assert!(!output.status.success());
     String::from_utf8(output.stderr).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_that_goes_on_failing_is_logged_once() {
+    let server = Server::start(&json!({ "hybrid": { "backend_class": "hybrid" } }));
+    let client = server.client("w");
+    for _ in 0..3 {
+        let touched = client.execute("hybrid:touch", &json!({}), None).await;
+        assert_eq!(touched.unwrap().code.0, 0);
+    }
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
+        let ask = b"GET /ready?verbose HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        stream.write_all(ask).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("touched too often"), "{answer}");
+    }
+    server.signal(Signal::TERM);
+    assert_eq!(server.count_until("the probe failed", "stopped"), 1);
 }

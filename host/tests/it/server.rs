@@ -94,6 +94,13 @@ impl Server {
         }
     }
 
+    /// How often the log says `message` before it says `last`.
+    pub(crate) fn count_until(&self, message: &str, last: &str) -> usize {
+        let entries = std::iter::from_fn(|| self.log.recv_timeout(PATIENCE).ok());
+        let entries = entries.take_while(|entry| entry["message"] != last);
+        entries.filter(|entry| entry["message"] == message).count()
+    }
+
     /// A client for this worker.
     pub(crate) fn client(&self, worker: &str) -> Client {
         Client::builder()
