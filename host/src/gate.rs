@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use sandbox_plugin_api::sharded::Apart;
 use tokio::sync::Notify;
 
 /// Set once the gate is closed; the bits below count.
@@ -64,11 +65,11 @@ impl Gate {
 
 /// One who is inside, for things that are shared by `Arc`.
 #[derive(Debug)]
-pub struct Pass(Arc<Gate>);
+pub struct Pass(Arc<Apart<Gate>>);
 
 impl Pass {
     /// Enters, unless the gate is closed.
-    pub fn enter(gate: &Arc<Gate>) -> Option<Self> {
+    pub fn enter(gate: &Arc<Apart<Gate>>) -> Option<Self> {
         gate.enter().then(|| Self(Arc::clone(gate)))
     }
 }
@@ -85,7 +86,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_gate_lets_nobody_in_and_tells_when_it_is_empty() {
-        let gate = Arc::new(Gate::default());
+        let gate = Arc::<Apart<Gate>>::default();
         let pass = Pass::enter(&gate).unwrap();
         assert!(gate.close());
         assert!(!gate.close(), "only one call closes");

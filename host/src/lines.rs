@@ -19,8 +19,8 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
-    /// Takes the lines that `text` finds in each shard, and puts them in the order of their times. Those of each
-    /// shard are in order already.
+    /// Takes the lines that `text` finds in each shard, and puts them in the order of their times. Those of one shard
+    /// stay in the order in which they came, which is that of their times but for microseconds.
     pub(crate) fn take<T>(
         &mut self,
         shards: &Sharded<Mutex<T>>,

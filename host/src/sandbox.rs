@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use sandbox_plugin_api::sharded::Sharded;
+use sandbox_plugin_api::sharded::{Apart, Sharded};
 use sandbox_protocol::{ErrorKind, response::Readiness};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -62,7 +62,7 @@ pub struct Sandbox {
     pub called_off: CancellationToken,
     state: AtomicU8,
     /// One for each thread: all calls go through here.
-    calls: Sharded<Arc<Gate>>,
+    calls: Sharded<Arc<Apart<Gate>>>,
     tasks: TaskTracker,
 }
 

@@ -2,6 +2,7 @@
 //! each of them more than a hundred that are their own.
 
 use std::{
+    ops::Deref,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
@@ -16,10 +17,18 @@ const PER_THREAD: usize = 4;
 /// More shards than this only cost memory: there are some per tool.
 const MOST: usize = 64;
 
-/// A cache line of its own (two, as processors fetch them in pairs).
+/// A cache line of its own (two, as processors fetch them in pairs). In an `Arc`, it keeps the counts apart too.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Apart<T>(T);
+pub struct Apart<T>(T);
+
+impl<T> Deref for Apart<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
 
 /// One value per shard.
 #[derive(Debug)]
@@ -27,16 +36,11 @@ pub struct Sharded<T>(Box<[Apart<T>]>);
 
 impl<T: Default> Default for Sharded<T> {
     fn default() -> Self {
-        Self::from_fn(T::default)
+        Self((0..count()).map(|_| Apart::default()).collect())
     }
 }
 
 impl<T> Sharded<T> {
-    /// What `make` makes, for each shard.
-    pub fn from_fn(mut make: impl FnMut() -> T) -> Self {
-        Self((0..count()).map(|_| Apart(make())).collect())
-    }
-
     /// This thread's value, and its number.
     pub fn mine(&self) -> (usize, &T) {
         let index = index() % self.0.len();
@@ -60,52 +64,38 @@ impl<T> Sharded<T> {
     pub const fn len(&self) -> usize {
         self.0.len()
     }
-
-    /// What each may take of `total`, as there are never more busy ones than threads that can run at the same time.
-    #[must_use]
-    pub fn share(&self, total: usize) -> usize {
-        total / threads().min(self.0.len())
-    }
 }
 
 /// A counted reference to what a [`Spread`] holds.
-pub type Held<T> = Arc<Arc<T>>;
+pub type Held<T> = Arc<Apart<Arc<T>>>;
 
 /// One value that all threads hold for a moment again and again. Its holders are counted per few threads, as
 /// a single count would be written by all of them.
 #[derive(Debug)]
-pub struct Spread<T>(Sharded<Held<T>>);
+pub struct Spread<T>(Box<[Held<T>]>);
 
 impl<T> Spread<T> {
     /// The value dies with this and with the last that holds it.
     pub fn new(value: T) -> Self {
         let value = Arc::new(value);
-        Self(Sharded::from_fn(|| Arc::new(Arc::clone(&value))))
+        let held = || Arc::new(Apart(Arc::clone(&value)));
+        Self((0..count()).map(|_| held()).collect())
     }
 
     /// Holds it.
     #[must_use]
     pub fn hold(&self) -> Held<T> {
-        Arc::clone(self.get())
-    }
-
-    /// What `hold` counts.
-    #[must_use]
-    pub fn get(&self) -> &Held<T> {
-        self.0.mine().1
+        Arc::clone(&self.0[index() % self.0.len()])
     }
 }
 
 /// How many shards there are.
 fn count() -> usize {
     static COUNT: OnceLock<usize> = OnceLock::new();
-    *COUNT.get_or_init(|| (threads() * PER_THREAD).min(MOST))
-}
-
-/// How many threads can run at the same time.
-fn threads() -> usize {
-    static THREADS: OnceLock<usize> = OnceLock::new();
-    *THREADS.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
+    *COUNT.get_or_init(|| {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        (threads * PER_THREAD).min(MOST)
+    })
 }
 
 /// This thread's number: threads get theirs in the order in which they first ask.

@@ -92,7 +92,7 @@ impl Default for Audit {
             params: AuditParams::default(),
             max_bytes: 100 << 20,
             keep: 5,
-            queue_bytes: 8 << 20,
+            queue_bytes: 32 << 20,
         }
     }
 }

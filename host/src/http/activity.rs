@@ -264,7 +264,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_an_answer_silence_may_be_long_and_a_head_may_not() {
-        let activity = Arc::new(Activity::new());
+        let activity = Activity::new();
         drop(activity.begin(false));
         assert_eq!(given(&activity).await, 75);
         drop(activity.begin(false));
@@ -280,7 +280,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pings_begin_no_head() {
-        let activity = Arc::new(Activity::new());
+        let activity = Activity::new();
         drop(activity.begin(true));
         activity.received();
         assert_eq!(given(&activity).await, 75);
@@ -288,7 +288,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_may_run_for_any_time() {
-        let activity = Arc::new(Activity::new());
+        let activity = Activity::new();
         let running = activity.begin(false);
         let hour = Duration::from_hours(1);
         tokio::time::timeout(hour, activity.expired(PATIENCE))

@@ -13,19 +13,18 @@ use std::{
     time::Duration,
 };
 
+use sandbox_plugin_api::sharded::Sharded;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::lines::Gathered;
 
-use sandbox_plugin_api::sharded::Sharded;
-
 /// How long lines are gathered: not to be noticed by who reads along, and hundreds of lines under load.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// As much as waits for a reader that is too slow. What comes then is dropped and counted: a log that
-/// nobody reads must not stop the server.
-const MOST: usize = 4 * 1024 * 1024;
+/// As much as waits for a reader that is too slow, all shards together. What comes then is dropped and counted: a log
+/// that nobody reads must not stop the server.
+const MOST: usize = 16 * 1024 * 1024;
 
 /// The lines of this process.
 static SINK: LazyLock<Sink> = LazyLock::new(Sink::default);
@@ -86,7 +85,7 @@ impl Sink {
     fn push(&self, line: &[u8]) {
         let mut waiting = lock(self.waiting.mine().1);
         let first = waiting.lines.is_empty();
-        if waiting.lines.len() + line.len() > self.waiting.share(MOST) {
+        if waiting.lines.len() + line.len() > MOST / self.waiting.len() {
             waiting.dropped += 1;
             return;
         }
@@ -195,7 +194,7 @@ mod tests {
     fn a_log_that_nobody_reads_is_bounded_and_tells_what_it_lost() {
         let (sink, mut output) = (Sink::default(), Vec::new());
         let line = [b'x'; 1024];
-        for _ in 0..sink.waiting.share(MOST) / line.len() + 3 {
+        for _ in 0..MOST / sink.waiting.len() / line.len() + 3 {
             sink.push(&line);
         }
         sink.flush(&mut output);

@@ -5,8 +5,9 @@ use std::{
     time::Duration,
 };
 
-use super::record::Why;
 use sandbox_plugin_api::sharded::Sharded;
+
+use super::record::Why;
 
 /// The upper bounds of a call's time, in microseconds: from what HTTP itself costs to what an agent waits for.
 pub const BOUNDS_US: [u64; 18] = [

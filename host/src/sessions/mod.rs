@@ -102,7 +102,7 @@ impl Sessions {
         backend: &Backend,
     ) -> Result<Option<Lease>, Failure> {
         // What is shared by all has hardly ever sessions to look for.
-        if backend.sessions.load(Ordering::Acquire) == 0 {
+        if backend.sessions.load(Ordering::Relaxed) == 0 {
             return Ok(None);
         }
         let session = match self.map.find(key, &backend.name) {

@@ -54,7 +54,8 @@ pub(super) fn call(
         End::Answered { code, message, .. } => ("failure", Some(*code), some(message), None),
     };
     value(line, "{\"time\":", &record.ended())?;
-    value(line, ",\"event\":\"call\",\"id\":", &record.id)?;
+    value(line, key!("event"), "call")?;
+    value(line, key!("id"), &record.id)?;
     value(line, key!("front"), record.front.as_str())?;
     optional(line, key!("key"), record.key)?;
     optional(line, key!("peer"), record.peer)?;
@@ -73,9 +74,14 @@ pub(super) fn call(
             line.extend_from_slice(key!("params_sha256").as_bytes());
             line.push(b'"');
             line.extend_from_slice(&digest(params));
-            value(line, "\",\"params_bytes\":", &params.get().len())?;
+            line.push(b'"');
+            value(line, key!("params_bytes"), &params.get().len())?;
         }
-        (Some(params), AuditParams::Plain) => value(line, key!("params"), params)?,
+        (Some(params), AuditParams::Plain) => {
+            let begin = line.len();
+            value(line, key!("params"), params)?;
+            keep_one_line(&mut line[begin..]);
+        }
         _ => {}
     }
     line.push(b'}');
@@ -97,6 +103,15 @@ fn optional(
     given: Option<impl Serialize>,
 ) -> serde_json::Result<()> {
     given.map_or(Ok(()), |given| value(line, key, &given))
+}
+
+/// Parameters are written as they came. Outside its texts JSON may have ends of lines, and in them it has none.
+fn keep_one_line(json: &mut [u8]) {
+    for byte in json {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
 }
 
 /// A digest of the parameters, in digits.
@@ -241,4 +256,51 @@ fn some(message: &str) -> Option<&str> {
 /// Milliseconds, to the microsecond: the rest is noise.
 fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::observe::Front;
+
+    #[test]
+    fn a_call_is_one_line_however_its_parameters_were_written() {
+        let forged = "{\"a\":\r\n{\"time\":\"2026-01-31T12:00:00.000000Z\",\"event\":\"call\"}\n}";
+        let params: Box<RawValue> = serde_json::from_str(forged).unwrap();
+        let record = CallRecord {
+            id: 7,
+            trace: "trace",
+            front: Front::Http,
+            key: Some("o\"ps"),
+            peer: Some([127, 0, 0, 1].into()),
+            worker: "w",
+            action: "echo:say",
+            tool: None,
+            session: None,
+            params: Some(&params),
+            elapsed: Duration::from_micros(3104),
+            ended: Default::default(),
+            end: End::Answered {
+                code: 2001,
+                message: "broken\nhere".into(),
+                bytes: 0,
+            },
+        };
+        let written = |params| {
+            let mut line = Vec::new();
+            call(&mut line, &record, params).unwrap();
+            assert!(!line.contains(&b'\n') && !line.contains(&b'\r'));
+            serde_json::from_slice::<Value>(&line).unwrap()
+        };
+        let plain = written(AuditParams::Plain);
+        assert_eq!(plain["params"]["a"]["event"], "call");
+        assert_eq!(plain["error"], "broken\nhere");
+        assert_eq!(plain["took_ms"], json!(3.104));
+        let hashed = written(AuditParams::Hash);
+        assert_eq!(hashed["params_bytes"], forged.len());
+        assert_eq!(hashed["params_sha256"].as_str().unwrap().len(), 64);
+        assert_eq!(written(AuditParams::None)["params"], Value::Null);
+    }
 }

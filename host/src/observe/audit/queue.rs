@@ -32,7 +32,7 @@ impl Queue {
     pub(super) fn new(limit: usize) -> Self {
         let shards = Sharded::default();
         Self {
-            limit: shards.share(limit),
+            limit: limit / shards.len(),
             shards,
             rung: AtomicBool::new(false),
             writer: OnceLock::new(),
@@ -136,7 +136,7 @@ mod tests {
     fn a_full_queue_refuses_and_an_emptied_one_takes_again() {
         let queue = Queue::new(0);
         assert!(!queue.put(line));
-        let queue = Queue::new(1 << 16);
+        let queue = Queue::new(1 << 20);
         while queue.put(line) {}
         assert!(queue.take(&mut Gathered::default()).1 > 1000);
         assert!(queue.put(line));

@@ -15,8 +15,9 @@ use crate::{
     observe::record::{CallRecord, End, Front, shown},
 };
 
-/// How many calls that ended are remembered, of as many threads as can run at the same time.
+/// How many calls that ended are shown, and how many of a shard are remembered for that.
 const RECENT: usize = 256;
+const KEPT: usize = 128;
 
 /// As much of a failure's message as is remembered.
 const MESSAGE: usize = 300;
@@ -73,7 +74,10 @@ const SESSION: usize = 5;
 
 /// As much of each as is remembered, in bytes, and what that comes to.
 const MOST: [usize; 6] = [80, 32, 64, KEY, 64, 96];
-const ROOM: usize = 80 + 32 + 64 + KEY + 64 + 96;
+const ROOM: usize = {
+    let [tool, backend, worker, key, trace, session] = MOST;
+    tool + backend + worker + key + trace + session
+};
 
 #[derive(Clone)]
 enum State {
@@ -135,7 +139,7 @@ impl Calls {
         record: &CallRecord<'_>,
         wanted: bool,
     ) -> Option<CallView> {
-        let most = self.0.share(RECENT);
+        let most = KEPT;
         let state = State::Ended {
             elapsed: record.elapsed,
             code: record.end.code(),

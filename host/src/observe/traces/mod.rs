@@ -26,7 +26,7 @@ use export::Exporter;
 use wire::{SpanKind, SpanWriter};
 
 /// How many bytes of spans may wait, all shards together; beyond it spans are left out.
-const WAITING: usize = 16 << 20;
+const WAITING: usize = 32 << 20;
 
 /// So many bytes in a shard are worth sending before their time.
 const ENOUGH: usize = 512 << 10;
@@ -74,7 +74,7 @@ impl Traces {
         };
         let waiting = Sharded::default();
         let shared = Arc::new(Shared {
-            limit: waiting.share(WAITING),
+            limit: WAITING / waiting.len(),
             waiting,
             enough: Notify::new(),
             closing: CancellationToken::new(),
