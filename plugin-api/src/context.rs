@@ -10,7 +10,6 @@ use std::{
 };
 
 use serde_json::value::RawValue;
-use smallvec::SmallVec;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -21,74 +20,55 @@ use crate::{
 /// Who calls, and for which trace.
 #[derive(Debug)]
 pub(crate) struct Ids {
-    /// Worker, session id, trace id and trace context, one behind the other. Most calls never look at them, so they
-    /// are copied as they came and read as text when asked for.
-    bytes: SmallVec<[u8; ROOM]>,
-    worker_end: usize,
-    session_end: usize,
-    trace_end: usize,
-    traceparent_end: usize,
+    /// All of them, one behind the other: one allocation. Most calls never look at them, so they are copied as they came
+    /// and read as text when asked for.
+    bytes: Vec<u8>,
+    /// Where each ends.
+    ends: [usize; 5],
     tool: &'static str,
 }
 
-/// What usual names take: two of 20 bytes, a trace of 32, and a `traceparent` of 55. Longer ones are an allocation more.
-const ROOM: usize = 128;
-
 impl Ids {
-    pub(crate) fn new(worker: &[u8], session: &[u8], trace: &[u8], tool: &'static str) -> Self {
-        let (worker_end, session_end) = (worker.len(), worker.len() + session.len());
-        let mut bytes = SmallVec::new();
-        bytes.extend_from_slice(worker);
-        bytes.extend_from_slice(session);
-        bytes.extend_from_slice(trace);
-        let trace_end = bytes.len();
-        Self {
-            bytes,
-            worker_end,
-            session_end,
-            trace_end,
-            traceparent_end: trace_end,
-            tool,
-        }
-    }
-
-    /// The same in this W3C trace context.
-    pub(crate) fn within(mut self, traceparent: &[u8], tracestate: &[u8]) -> Self {
-        self.bytes.extend_from_slice(traceparent);
-        self.traceparent_end = self.bytes.len();
-        self.bytes.extend_from_slice(tracestate);
-        self
-    }
-
-    pub(crate) fn traceparent(&self) -> &str {
-        text(&self.bytes[self.trace_end..self.traceparent_end])
-    }
-
-    pub(crate) fn tracestate(&self) -> &str {
-        text(&self.bytes[self.traceparent_end..])
+    /// The worker, the session's id, the trace id, and the trace context it stands in: `traceparent` and `tracestate`.
+    pub(crate) fn new(parts: [&[u8]; 5], tool: &'static str) -> Self {
+        let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+        let ends = parts.map(|part| {
+            bytes.extend_from_slice(part);
+            bytes.len()
+        });
+        Self { bytes, ends, tool }
     }
 
     pub(crate) fn worker(&self) -> &str {
-        text(&self.bytes[..self.worker_end])
+        self.text(0)
     }
 
     pub(crate) fn session(&self) -> &str {
-        text(&self.bytes[self.worker_end..self.session_end])
+        self.text(1)
     }
 
     pub(crate) fn trace(&self) -> &str {
-        text(&self.bytes[self.session_end..self.trace_end])
+        self.text(2)
+    }
+
+    pub(crate) fn traceparent(&self) -> &str {
+        self.text(3)
+    }
+
+    pub(crate) fn tracestate(&self) -> &str {
+        self.text(4)
+    }
+
+    /// One of them; one that is not UTF-8 is left out, as it only serves the log.
+    fn text(&self, part: usize) -> &str {
+        let begin = part.checked_sub(1).map_or(0, |before| self.ends[before]);
+        str::from_utf8(&self.bytes[begin..self.ends[part]]).unwrap_or_default()
     }
 
     /// The tool's full name, or the name of a lifecycle function.
     pub(crate) const fn tool(&self) -> &'static str {
         self.tool
     }
-}
-
-/// An id; one that is not UTF-8 is left out, as it only serves the log.
-fn text(bytes: &[u8]) -> &str {
-    str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// What the context, the operation's handle and the log share about one operation.

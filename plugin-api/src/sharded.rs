@@ -43,14 +43,18 @@ impl<T: Default> Default for Sharded<T> {
 impl<T> Sharded<T> {
     /// This thread's value, and its number.
     pub fn mine(&self) -> (usize, &T) {
-        let index = index() % self.0.len();
+        let index = index(&self.0);
         (index, &self.0[index].0)
     }
 
     /// The value with this number.
+    ///
+    /// # Panics
+    ///
+    /// When it is no number that [`mine`](Self::mine) gave.
     #[must_use]
     pub fn at(&self, index: usize) -> &T {
-        &self.0[index % self.0.len()].0
+        &self.0[index].0
     }
 
     /// All values.
@@ -85,27 +89,27 @@ impl<T> Spread<T> {
     /// Holds it.
     #[must_use]
     pub fn hold(&self) -> Held<T> {
-        Arc::clone(&self.0[index() % self.0.len()])
+        Arc::clone(&self.0[index(&self.0)])
     }
 }
 
-/// How many shards there are.
+/// How many shards there are: a power of two, so that no call has to divide by it.
 fn count() -> usize {
     static COUNT: OnceLock<usize> = OnceLock::new();
     *COUNT.get_or_init(|| {
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        (threads * PER_THREAD).min(MOST)
+        (threads * PER_THREAD).next_power_of_two().min(MOST)
     })
 }
 
-/// This thread's number: threads get theirs in the order in which they first ask.
-fn index() -> usize {
+/// Which of these shards is this thread's: threads take their numbers in the order in which they first ask.
+fn index<T>(shards: &[T]) -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static INDEX: usize = NEXT.fetch_add(1, Ordering::Relaxed);
     }
     // A thread on its way out may have lost its own; any will do.
-    INDEX.try_with(|index| *index).unwrap_or(0)
+    INDEX.try_with(|index| *index).unwrap_or(0) & (shards.len() - 1)
 }
 
 #[cfg(test)]

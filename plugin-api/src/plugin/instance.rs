@@ -183,8 +183,8 @@ impl<B: Backend> AnyBackend for Instance<B> {
             other => other.name(),
         };
         // SAFETY: the caller vouches for the slices.
-        let ids = unsafe { ids_of(request, name) };
-        Arc::new(OperationState::new(ids.within(within.parent, within.state)))
+        let ids = unsafe { ids_of(request, within, name) };
+        Arc::new(OperationState::new(ids))
     }
 
     unsafe fn prepare(
@@ -204,7 +204,7 @@ impl<B: Backend> AnyBackend for Instance<B> {
         };
         let info = |json: &[u8]| {
             // SAFETY: the caller vouches for the slices.
-            let ids = unsafe { ids_of(request, kind.name()) };
+            let ids = unsafe { ids_of(request, TraceContext::default(), kind.name()) };
             SessionInfo::new(ids, B::META.name, raw_object(json))
         };
         match kind {
@@ -234,7 +234,7 @@ impl<B: Backend> AnyBackend for Instance<B> {
 /// # Safety
 ///
 /// The request's slices must be readable.
-unsafe fn ids_of(request: &OperationRequest, name: &'static str) -> Ids {
+unsafe fn ids_of(request: &OperationRequest, within: TraceContext<'_>, name: &'static str) -> Ids {
     // SAFETY: the caller vouches for it.
     let (worker, session, trace) = unsafe {
         (
@@ -243,7 +243,7 @@ unsafe fn ids_of(request: &OperationRequest, name: &'static str) -> Ids {
             request.trace.bytes(),
         )
     };
-    Ids::new(worker, session, trace, name)
+    Ids::new([worker, session, trace, within.parent, within.state], name)
 }
 
 /// The W3C trace context of a request.
