@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::rounds::Rounds;
+use super::rounds::{PROCESSES, Rounds};
 use crate::{
     baseline::Baseline,
     client::{Connection, Target, request},
@@ -13,30 +13,30 @@ use crate::{
     workshop::Workshop,
 };
 
-/// How often each side is measured.
-const ROUNDS: usize = 8;
-
 /// Measures with this many connections.
 pub(crate) async fn execute(workshop: &Workshop, connections: usize) -> anyhow::Result<Vec<Row>> {
-    let server = Server::with(workshop, &["echo"]).await?;
-    let body = echo();
-    let answer = sample(&server, &body).await?;
-    let baseline = Baseline::start(&answer).await?;
-    let plan = Plan {
-        address: server.address,
-        target: Target::execute(),
-        connections,
-        bodies: vec![body],
-        warm_up_ms: 150,
-        measure_ms: 600,
-        every_us: 0,
-    };
-    let against = Plan {
-        address: baseline.address,
-        ..plan.clone()
-    };
-    let rounds = alternate(&plan, &against).await?;
-    server.stop().await?;
+    let mut rounds = Rounds::default();
+    for _ in 0..PROCESSES {
+        let server = Server::with(workshop, &["echo"]).await?;
+        let body = echo();
+        let answer = sample(&server, &body).await?;
+        let baseline = Baseline::start(&answer).await?;
+        let plan = Plan {
+            address: server.address,
+            target: Target::execute(),
+            connections,
+            bodies: vec![body],
+            warm_up_ms: 150,
+            measure_ms: 600,
+            every_us: 0,
+        };
+        let against = Plan {
+            address: baseline.address,
+            ..plan.clone()
+        };
+        rounds.measure(&plan, &against).await?;
+        server.stop().await?;
+    }
     Ok(rows(&rounds, connections))
 }
 
@@ -58,22 +58,6 @@ async fn sample(server: &Server, body: &str) -> anyhow::Result<String> {
     let text = str::from_utf8(answer.body).context("the answer is not text")?;
     anyhow::ensure!(answer.status == 200, "the echo was refused: {text}");
     Ok(text.to_owned())
-}
-
-/// Whoever goes first in one round goes second in the next: a machine that grows slower or faster
-/// treats both alike.
-pub(super) async fn alternate(ours: &Plan, theirs: &Plan) -> anyhow::Result<Rounds> {
-    let mut rounds = Rounds::default();
-    for round in 0..ROUNDS {
-        if round % 2 == 0 {
-            rounds.ours.push(ours.run().await?);
-            rounds.theirs.push(theirs.run().await?);
-        } else {
-            rounds.theirs.push(theirs.run().await?);
-            rounds.ours.push(ours.run().await?);
-        }
-    }
-    Ok(rounds)
 }
 
 fn rows(rounds: &Rounds, connections: usize) -> Vec<Row> {

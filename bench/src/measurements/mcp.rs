@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::rounds::Rounds;
+use super::rounds::{PROCESSES, Rounds};
 use crate::{
     client::{Connection, Target, request_to},
     load::Plan,
@@ -16,9 +16,6 @@ use crate::{
     server::Server,
     workshop::Workshop,
 };
-
-/// How often each side is measured.
-const ROUNDS: usize = 6;
 
 /// Over how many connections.
 const CONNECTIONS: usize = 16;
@@ -43,23 +40,17 @@ pub(crate) struct Way {
 
 /// Measures calls.
 pub(crate) async fn echo(workshop: &Workshop, way: Way) -> anyhow::Result<Vec<Row>> {
-    let server = start(workshop, way.events).await?;
-    let baseline = McpBaseline::start(way.events).await?;
-    let ours = plan(&server, way).await?;
-    let mut theirs = ours.clone();
-    theirs.address = baseline.address;
-    theirs.target.headers = headers(way, None);
     let mut rounds = Rounds::default();
-    for round in 0..ROUNDS {
-        if round % 2 == 0 {
-            rounds.ours.push(ours.run().await?);
-            rounds.theirs.push(theirs.run().await?);
-        } else {
-            rounds.theirs.push(theirs.run().await?);
-            rounds.ours.push(ours.run().await?);
-        }
+    for _ in 0..PROCESSES {
+        let server = start(workshop, way.events).await?;
+        let baseline = McpBaseline::start(way.events).await?;
+        let ours = plan(&server, way).await?;
+        let mut theirs = ours.clone();
+        theirs.address = baseline.address;
+        theirs.target.headers = headers(way, None);
+        rounds.measure(&ours, &theirs).await?;
+        server.stop().await?;
     }
-    server.stop().await?;
     let (rate, their_rate) = rounds.medians(|load| load.per_second);
     Ok(vec![
         Row::new(way.name, rate, "calls/s")

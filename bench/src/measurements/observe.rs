@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{
-    http::{alternate, echo},
-    rounds::Rounds,
+    http::echo,
+    rounds::{PROCESSES, Rounds},
 };
 use crate::{
     client::Target,
@@ -26,8 +26,6 @@ pub(crate) async fn measure(workshop: &Workshop) -> anyhow::Result<Vec<Row>> {
         "audit": { "file": "audit.log" },
         "traces": { "endpoint": collector.endpoint() },
     });
-    let watched = Server::observed(workshop, &["echo"], &watched).await?;
-    let unwatched = Server::observed(workshop, &["echo"], &unwatched).await?;
     let plan = |server: &Server| Plan {
         address: server.address,
         target: Target::execute(),
@@ -37,9 +35,14 @@ pub(crate) async fn measure(workshop: &Workshop) -> anyhow::Result<Vec<Row>> {
         measure_ms: 600,
         every_us: 0,
     };
-    let rounds = alternate(&plan(&watched), &plan(&unwatched)).await?;
-    watched.stop().await?;
-    unwatched.stop().await?;
+    let mut rounds = Rounds::default();
+    for _ in 0..PROCESSES {
+        let watched = Server::observed(workshop, &["echo"], &watched).await?;
+        let unwatched = Server::observed(workshop, &["echo"], &unwatched).await?;
+        rounds.measure(&plan(&watched), &plan(&unwatched)).await?;
+        watched.stop().await?;
+        unwatched.stop().await?;
+    }
     anyhow::ensure!(collector.took_any(), "the collector got no spans");
     Ok(vec![row(&rounds)])
 }

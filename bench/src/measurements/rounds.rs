@@ -1,9 +1,15 @@
 //! Two loads in turn, many times, so that what else the machine does falls on both alike.
+//!
+//! A process can be a fifth faster than another of the same program for as long as it lives, by where its memory and
+//! its threads happen to be. Several of each side are measured.
 
 use crate::{
-    load::Load,
+    load::{Load, Plan},
     numbers::{median, range},
 };
+
+/// How many processes of each side are measured.
+pub(crate) const PROCESSES: usize = 5;
 
 /// What the rounds of both sides saw.
 #[derive(Default)]
@@ -15,6 +21,16 @@ pub(crate) struct Rounds {
 }
 
 impl Rounds {
+    /// Measures one process of each side. Whoever goes first in one round goes second in the next: a machine that
+    /// grows slower or faster treats both alike.
+    pub(crate) async fn measure(&mut self, ours: &Plan, theirs: &Plan) -> anyhow::Result<()> {
+        self.ours.push(ours.run().await?);
+        self.theirs.push(theirs.run().await?);
+        self.theirs.push(theirs.run().await?);
+        self.ours.push(ours.run().await?);
+        Ok(())
+    }
+
     /// The medians of a number: ours, theirs.
     pub(crate) fn medians(&self, number: fn(&Load) -> f64) -> (f64, f64) {
         let of = |loads: &[Load]| median(&loads.iter().map(number).collect::<Vec<_>>());
@@ -25,7 +41,7 @@ impl Rounds {
     pub(crate) fn noise(&self, number: fn(&Load) -> f64) -> String {
         let (low, high) = range(&self.theirs.iter().map(number).collect::<Vec<_>>());
         format!(
-            "baseline {low:.0} to {high:.0} in {} rounds",
+            "baseline {low:.0} to {high:.0} in {} rounds of {PROCESSES} processes",
             self.theirs.len()
         )
     }
