@@ -1,8 +1,9 @@
 //! Reads the body of a request: once, within its limits of size and time.
 
-use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+use std::{pin::pin, task::Poll, time::Duration};
 
 use bytes::Bytes;
+use futures_util::poll;
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::Body;
@@ -105,27 +106,16 @@ impl<'a> Reader<'a> {
 
 /// What `future` ends with, if it ends in time.
 ///
-/// Timers are kept under a lock that all connections share, and nearly every body is in the connection's buffer
-/// already, only waiting to be asked for twice: once by the question, and once when it was handed over.
+/// Timers are kept under a lock that all connections share, and nearly every body is there already.
 async fn until<T>(
     deadline: impl FnOnce() -> Instant,
     future: impl Future<Output = T>,
 ) -> Option<T> {
     let mut future = pin!(future);
-    let mut asked = false;
-    let there = poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(result) => Poll::Ready(Some(result)),
-        Poll::Pending if asked => Poll::Ready(None),
-        Poll::Pending => {
-            asked = true;
-            context.waker().wake_by_ref();
-            Poll::Pending
-        }
-    });
-    match there.await {
-        Some(result) => Some(result),
+    match poll!(future.as_mut()) {
+        Poll::Ready(result) => Some(result),
         // A box, since a timer is large and hardly ever needed.
-        None => Box::pin(timeout_at(deadline(), future)).await.ok(),
+        Poll::Pending => Box::pin(timeout_at(deadline(), future)).await.ok(),
     }
 }
 
