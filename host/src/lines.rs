@@ -44,19 +44,18 @@ impl Gathered {
 fn put_in_order(parts: &[Vec<u8>], whole: &mut Vec<u8>) {
     let parts = parts.iter().filter(|part| !part.is_empty());
     let mut rests: Vec<_> = parts.map(|part| Rest::of(part)).collect();
-    while rests.len() > 1 {
-        let first = (0..rests.len()).min_by_key(|rest| rests[*rest].time);
-        let Some(first) = first else { return };
-        let (line, rest) = rests[first].split();
-        whole.extend_from_slice(line);
+    while let Some(first) = (0..rests.len()).min_by_key(|rest| rests[*rest].time) {
+        // Of the last that is left, all at once.
+        let (lines, rest) = match &rests[..] {
+            [last] => (last.lines, &[][..]),
+            _ => rests[first].split(),
+        };
+        whole.extend_from_slice(lines);
         if rest.is_empty() {
             rests.remove(first);
         } else {
             rests[first] = Rest::of(rest);
         }
-    }
-    if let Some(last) = rests.pop() {
-        whole.extend_from_slice(last.lines);
     }
 }
 

@@ -61,7 +61,7 @@ pub struct Sandbox {
     /// Calls off everything that runs.
     pub called_off: CancellationToken,
     state: AtomicU8,
-    /// One for each thread: all calls go through here.
+    /// One per few threads: all calls go through here.
     calls: Sharded<Arc<Apart<Gate>>>,
     tasks: TaskTracker,
 }

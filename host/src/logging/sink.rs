@@ -110,8 +110,10 @@ impl Sink {
     /// Leaves it to whoever is writing already: an output that takes nothing holds up one thread, not all.
     fn flush_unless_busy(&self, output: &mut impl Write) {
         match self.output.try_lock() {
-            Ok(mut room) => self.write_out(&mut room, output),
-            Err(TryLockError::Poisoned(room)) => self.write_out(&mut room.into_inner(), output),
+            Ok(mut gathered) => self.write_out(&mut gathered, output),
+            Err(TryLockError::Poisoned(mut gathered)) => {
+                self.write_out(gathered.get_mut(), output);
+            }
             Err(TryLockError::WouldBlock) => {}
         }
     }

@@ -139,7 +139,6 @@ impl Calls {
         record: &CallRecord<'_>,
         wanted: bool,
     ) -> Option<CallView> {
-        let most = KEPT;
         let state = State::Ended {
             elapsed: record.elapsed,
             code: record.end.code(),
@@ -152,7 +151,7 @@ impl Calls {
         }
         entry.state = state;
         let view = wanted.then(|| entry.clone());
-        shard.remember(place.slot, most);
+        shard.remember(place.slot);
         drop(shard);
         view.map(|entry| entry.view())
     }
@@ -181,10 +180,10 @@ impl Calls {
 }
 
 impl Shard {
-    /// Remembers a call that ended, and forgets the oldest when there are more than `most`.
-    fn remember(&mut self, slot: usize, most: usize) {
+    /// Remembers a call that ended, and forgets the oldest when there are too many.
+    fn remember(&mut self, slot: usize) {
         self.recent.push_back(slot);
-        if self.recent.len() > most
+        if self.recent.len() > KEPT
             && let Some(oldest) = self.recent.pop_front()
         {
             self.slots[oldest].state = State::Free;
