@@ -31,7 +31,11 @@ pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(json: &[u8]) -> Result<T> 
     if json.trim_ascii_start().first() != Some(&b'{') {
         return Err(Error::new(Code::Param, "params must be a JSON object"));
     }
-    let mut reader = serde_json::Deserializer::from_slice(json);
+    // Text is checked once here, and not once more for each of its parts.
+    let Ok(text) = str::from_utf8(json) else {
+        return parse_slowly(json);
+    };
+    let mut reader = serde_json::Deserializer::from_str(text);
     let mut unknown: Vec<Vec<Step>> = Vec::new();
     let parsed = serde_ignored::deserialize(&mut reader, |path| {
         let steps = fault::steps_of_ignored(&path);

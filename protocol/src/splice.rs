@@ -103,7 +103,7 @@ pub fn write_envelope_with(
         serde_json::to_writer(&mut *buf, &code)?;
         buf.extend_from_slice(br#","message":"#);
         let message = message.unwrap_or_else(|| code.default_message());
-        serde_json::to_writer(&mut *buf, message)?;
+        write_text(buf, message)?;
         buf.extend_from_slice(br#","data":"#);
         write_data(buf)?;
         buf.extend_from_slice(br#","meta":"#);
@@ -229,8 +229,26 @@ fn write_host_meta(
 
 fn write_entry(buf: &mut Vec<u8>, key: &str, value: Option<&str>) -> Result<(), SpliceError> {
     buf.extend_from_slice(key.as_bytes());
-    serde_json::to_writer(&mut *buf, &value)?;
+    match value {
+        Some(text) => write_text(buf, text)?,
+        None => buf.extend_from_slice(b"null"),
+    }
     buf.push(b',');
+    Ok(())
+}
+
+/// Writes a text, which is nearly always a name or a number in digits: all of it is looked at together, where
+/// serde looks at one byte after the other.
+fn write_text(buf: &mut Vec<u8>, text: &str) -> serde_json::Result<()> {
+    let needs_escape = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    let any = |found, byte| found | u8::from(needs_escape(byte));
+    if text.bytes().fold(0, any) > 0 {
+        return serde_json::to_writer(buf, text);
+    }
+    buf.reserve(text.len() + 2);
+    buf.push(b'"');
+    buf.extend_from_slice(text.as_bytes());
+    buf.push(b'"');
     Ok(())
 }
 

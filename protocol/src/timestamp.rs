@@ -1,18 +1,19 @@
 //! Points in time as the wire carries them: RFC 3339, in UTC, with a `Z`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
-use std::{cell::Cell, fmt, time::SystemTime};
+use std::{cell::RefCell, fmt, time::SystemTime};
 use time::{
     OffsetDateTime,
     format_description::{BorrowedFormatItem, well_known::Rfc3339},
     macros::format_description,
 };
 
-/// Always six digits of a second: parsers in the wild accept three or six, not "as many as needed".
-const FORMAT: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+/// What stands before the fraction of a second.
+const WHOLE: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].");
 
-/// A point in time, written to the microsecond. Kept as the system's clock has it: most are never written.
+/// A point in time, written to the microsecond: parsers in the wild accept three digits or six, not "as many as
+/// needed". Kept as the system's clock has it: most are never written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
     /// Whole seconds since 1970, rounded down.
@@ -37,29 +38,37 @@ impl Timestamp {
         u64::try_from(nanos.max(0)).unwrap_or(u64::MAX)
     }
 
-    /// The time as it is written: its parts up to the second, and the digits of the second.
-    fn text(self) -> Option<[u8; LENGTH]> {
+    /// Puts the time as it is written behind `line`.
+    ///
+    /// # Errors
+    ///
+    /// For a year with more than four digits, of which nothing is ever said here; `line` is then as it was.
+    pub fn push_to(self, line: &mut String) -> fmt::Result {
         thread_local! {
-            /// Worked out once a second and thread: there are several times for each call.
-            static LAST: Cell<(i64, [u8; SECONDS])> = const { Cell::new((i64::MAX, [0; SECONDS])) };
+            /// Up to the point, worked out once a second and thread: there are several times for each call.
+            static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MAX, String::new())) };
         }
-        let (mut second, mut date) = LAST.get();
-        if second != self.seconds {
-            let time = OffsetDateTime::from_unix_timestamp(self.seconds).ok()?;
-            // Of years with more digits nothing is ever said here.
-            let whole: [u8; LENGTH] = time.format(FORMAT).ok()?.into_bytes().try_into().ok()?;
-            (second, date) = (self.seconds, *whole.first_chunk()?);
-            LAST.set((second, date));
-        }
-        let mut text = *b"0000-00-00T00:00:00.000000Z";
-        text[..SECONDS].copy_from_slice(&date);
-        let mut micros = self.nanos / 1000;
-        for digit in text[SECONDS..LENGTH - 1].iter_mut().rev() {
-            // A digit of a number below ten.
-            *digit = b'0' + u8::try_from(micros % 10).unwrap_or_default();
-            micros /= 10;
-        }
-        Some(text)
+        LAST.with_borrow_mut(|(second, whole)| {
+            if *second != self.seconds {
+                let time =
+                    OffsetDateTime::from_unix_timestamp(self.seconds).map_err(|_| fmt::Error)?;
+                *whole = time.format(WHOLE).map_err(|_| fmt::Error)?;
+                *second = self.seconds;
+            }
+            line.push_str(whole);
+            Ok(())
+        })?;
+        // All six digits are wanted: those of 1000007 without the one.
+        let micros = 1_000_000 + self.nanos / 1000;
+        line.push_str(&itoa::Buffer::new().format(micros)[1..]);
+        line.push('Z');
+        Ok(())
+    }
+
+    fn text(self) -> Result<String, fmt::Error> {
+        let mut text = String::with_capacity(LENGTH);
+        self.push_to(&mut text)?;
+        Ok(text)
     }
 }
 
@@ -79,22 +88,18 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// As long as `2026-01-31T12:00:00.123456Z`, and that without the digits of the second.
+/// As long as `2026-01-31T12:00:00.123456Z`.
 const LENGTH: usize = 27;
-const SECONDS: usize = 20;
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.text().ok_or(fmt::Error)?;
-        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        f.write_str(&self.text()?)
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = self.text();
-        let text = text.as_ref().and_then(|text| str::from_utf8(text).ok());
-        serializer.serialize_str(text.ok_or_else(|| S::Error::custom("no time to be written"))?)
+        serializer.serialize_str(&self.text().map_err(S::Error::custom)?)
     }
 }
 
@@ -124,10 +129,13 @@ mod tests {
 
     #[test]
     fn times_are_right_within_a_second_and_over_its_end() {
+        const EXPECTED: &[BorrowedFormatItem<'_>] = format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z"
+        );
         for nanos in [0, 999_999_999, 1_000_000_000, 1_500_001_000] {
             let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
             let time = start + Duration::from_nanos(nanos);
-            let expected = OffsetDateTime::from(time).format(FORMAT).unwrap();
+            let expected = OffsetDateTime::from(time).format(EXPECTED).unwrap();
             assert_eq!(Timestamp::from(time).to_string(), expected);
         }
     }

@@ -59,7 +59,7 @@ async fn run(served: &Served, name: &str, uri: &Uri, asked: &Asked) -> Result<Re
     let outcome = dispatch(&served.sandbox, &call).await;
     let mut envelope = Vec::new();
     let written = at_once(size(&outcome), || {
-        write_outcome(&mut envelope, &outcome, name, trace.as_str())
+        write_outcome(&mut envelope, &outcome, call.action, call.trace)
     });
     Ok(written.response(envelope))
 }

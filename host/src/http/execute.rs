@@ -21,14 +21,25 @@ use crate::{
 };
 
 /// `POST /api/v1/execute`.
-///
-/// What all threads share is borrowed here: counting references to it is where they would meet.
 pub(super) async fn execute(served: &Arc<Served>, asked: Asked) -> Response<Carried> {
-    if stream::is_wanted(&asked.headers) || key_of(&asked.headers).is_some() {
-        let answer = Box::pin(otherwise(Arc::clone(served), asked));
-        return answer.await.map(Carried::Right);
+    if is_plain(&asked) {
+        return plainly(served, &asked).await;
     }
-    match aside(asked.body.len(), pin!(run(served, &asked, None))).await {
+    let answer = Box::pin(otherwise(Arc::clone(served), asked));
+    answer.await.map(Carried::Right)
+}
+
+/// Whether the answer is to come at once, however often the request does.
+pub(super) fn is_plain(asked: &Asked) -> bool {
+    !stream::is_wanted(&asked.headers) && key_of(&asked.headers).is_none()
+}
+
+/// Answers a plain request.
+///
+/// What all threads share is borrowed here: counting references to it is where they would meet. What is large is
+/// borrowed too, as a future has room twice for what it is given and holds.
+pub(super) async fn plainly(served: &Served, asked: &Asked) -> Response<Carried> {
+    match aside(asked.body.len(), pin!(run(served, asked, None))).await {
         Ok(answer) => answer.map(Carried::Left),
         Err(failure) => asked.refused(&failure).map(Carried::Right),
     }
@@ -91,7 +102,7 @@ async fn run(
     let outcome = dispatch(&served.sandbox, &call).await;
     let mut envelope = Vec::new();
     let written = at_once(size(&outcome), || {
-        write_outcome(&mut envelope, &outcome, &request.action, trace.as_str())
+        write_outcome(&mut envelope, &outcome, call.action, call.trace)
     });
     Ok(written.text(envelope))
 }

@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    mem,
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
@@ -11,7 +12,7 @@ use std::{
 };
 
 use axum::{Router, body::Body, response::Response};
-use http::{HeaderMap, Method, Request, Uri, Version, header::ORIGIN};
+use http::{HeaderMap, Method, Request, Uri, Version, header::ORIGIN, request::Parts};
 use hyper::body::Incoming;
 use sandbox_protocol::{Timestamp, routes::EXECUTE};
 use tower::Service;
@@ -31,7 +32,11 @@ use super::{
     openapi, routes,
     tools::Lists,
 };
-use crate::{failure::internal, mcp, sandbox::Sandbox};
+use crate::{
+    failure::{Failure, internal},
+    mcp,
+    sandbox::Sandbox,
+};
 
 /// What the routes serve.
 pub(super) struct Served {
@@ -82,51 +87,69 @@ impl Front {
     }
 
     /// Answers a request. Dropping the future cancels whatever it has begun.
-    pub(super) async fn answer(link: Arc<Link>, request: Request<Incoming>) -> Response<Sent> {
-        let front = &link.front;
-        let running = link.activity.begin(request.version() == Version::HTTP_2);
-        let access = Access::begin(&request);
-        let origin = request.headers().get(ORIGIN).cloned();
-        let mut response = caught(pin!(front.let_in(request, &link))).await;
-        cors::decorate(
-            &front.guard.origins,
-            origin.as_ref(),
-            response.headers_mut(),
-        );
-        if let Some(access) = access {
-            access.end(&response, &link);
+    ///
+    /// The future is kept small: it is copied to its place once for each request, and a future has room twice for
+    /// what it is given and holds.
+    pub(super) fn answer(
+        link: Arc<Link>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Sent>> {
+        let (mut head, body) = request.into_parts();
+        async move {
+            let front = &link.front;
+            let running = link.activity.begin(head.version == Version::HTTP_2);
+            let access = Access::begin(&head);
+            let origin = head.headers.get(ORIGIN).cloned();
+            let mut response = caught(pin!(front.let_in(&mut head, body, &link))).await;
+            cors::decorate(
+                &front.guard.origins,
+                origin.as_ref(),
+                response.headers_mut(),
+            );
+            if let Some(access) = access {
+                access.end(&response, &link);
+            }
+            drop(running);
+            response.map(|body| Sent { body, link })
         }
-        drop(running);
-        response.map(|body| Sent { body, link })
     }
 
-    async fn let_in(&self, request: Request<Incoming>, link: &Link) -> Response<Carried> {
-        let (mut head, body) = request.into_parts();
-        match self.guard.admit(&head, link.peer.ip()) {
-            Err(failure) => {
-                discard(body, &head.headers);
-                let mut answer = refused(&failure, &head.headers, Instant::now());
-                let status = answer.status();
-                mcp::challenge(
-                    &self.served.sandbox.config,
-                    &head,
-                    status,
-                    answer.headers_mut(),
-                );
-                answer.map(Carried::Right)
-            }
-            Ok(Admitted::Preflight(answer)) => answer.map(Carried::Right),
-            Ok(Admitted::Caller(caller)) => {
-                let peer = link.peer;
-                let visitor = Visitor { caller, peer };
-                // Nearly every request takes this route: it is spared the router's boxes and copies.
-                if head.method == Method::POST && head.uri.path() == EXECUTE {
-                    return self.execute(head.headers, body, visitor).await;
+    async fn let_in(&self, head: &mut Parts, body: Incoming, link: &Link) -> Response<Carried> {
+        let caller = match self.guard.admit(head, link.peer.ip()) {
+            Ok(Admitted::Caller(caller)) => caller,
+            Ok(Admitted::Preflight(answer)) => return answer.map(Carried::Right),
+            Err(failure) => return self.refuse(&failure, head, body).map(Carried::Right),
+        };
+        let peer = link.peer;
+        let visitor = Visitor { caller, peer };
+        // Nearly every request takes this route: it is spared the router's boxes and copies.
+        if head.method == Method::POST && head.uri.path() == EXECUTE {
+            let headers = mem::take(&mut head.headers);
+            return match Asked::read(headers, body, visitor, &self.served).await {
+                Err(refused) => refused.map(Carried::Right),
+                Ok(asked) if execute::is_plain(&asked) => {
+                    execute::plainly(&self.served, &asked).await
                 }
-                head.extensions.insert(visitor);
-                Box::pin(self.route(Request::from_parts(head, Body::new(body)))).await
-            }
+                Ok(asked) => Box::pin(execute::execute(&self.served, asked)).await,
+            };
         }
+        let (nothing, ()) = Request::new(()).into_parts();
+        let mut head = mem::replace(head, nothing);
+        head.extensions.insert(visitor);
+        Box::pin(self.route(Request::from_parts(head, Body::new(body)))).await
+    }
+
+    fn refuse(&self, failure: &Failure, head: &Parts, body: Incoming) -> Response {
+        discard(body, &head.headers);
+        let mut answer = refused(failure, &head.headers, Instant::now());
+        let status = answer.status();
+        mcp::challenge(
+            &self.served.sandbox.config,
+            head,
+            status,
+            answer.headers_mut(),
+        );
+        answer
     }
 
     async fn route(&self, request: Request<Body>) -> Response<Carried> {
@@ -134,18 +157,6 @@ impl Front {
         let routed = self.router.clone().call(request).await;
         let answer = routed.unwrap_or_else(|never| match never {});
         answer.map(Carried::Right)
-    }
-
-    async fn execute(
-        &self,
-        headers: HeaderMap,
-        body: Incoming,
-        visitor: Visitor,
-    ) -> Response<Carried> {
-        match Asked::read(headers, body, visitor, &self.served).await {
-            Ok(asked) => execute::execute(&self.served, asked).await,
-            Err(refused) => refused.map(Carried::Right),
-        }
     }
 }
 
@@ -173,12 +184,14 @@ struct Access {
 
 impl Access {
     /// `None` when nobody reads the log that closely.
-    fn begin(request: &Request<Incoming>) -> Option<Self> {
+    fn begin(head: &Parts) -> Option<Box<Self>> {
         let wanted = tracing::enabled!(target: "sandbox::access", tracing::Level::DEBUG);
-        wanted.then(|| Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            started: Instant::now(),
+        wanted.then(|| {
+            Box::new(Self {
+                method: head.method.clone(),
+                uri: head.uri.clone(),
+                started: Instant::now(),
+            })
         })
     }
 

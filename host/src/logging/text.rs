@@ -6,7 +6,6 @@
 use std::{
     cell::Cell,
     fmt::{self, Write},
-    time::Duration,
 };
 
 use sandbox_protocol::Timestamp;
@@ -47,7 +46,7 @@ impl<W> Text<W> {
     fn write(&self, line: &mut String, event: &Event<'_>) {
         let metadata = event.metadata();
         self.in_colour(line, "2", |line| {
-            let _ = write!(line, "{}", Timestamp::now());
+            let _ = Timestamp::now().push_to(line);
         });
         let (colour, level) = match *metadata.level() {
             Level::ERROR => ("31", " ERROR "),
@@ -108,20 +107,35 @@ impl Visit for Fields<'_> {
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        let _ = write!(self.begin(field), "{value}");
+        let line = self.begin(field);
+        line.push_str(itoa::Buffer::new().format(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        let _ = write!(self.begin(field), "{value}");
+        let line = self.begin(field);
+        line.push_str(itoa::Buffer::new().format(value));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
+        /// Up to here, whole numbers of thousandths are exact.
+        const MOST: f64 = 1e12;
         let line = self.begin(field);
         // Microseconds of a `took_ms` are as much as anybody reads. Whole numbers are much faster to write.
-        let _ = match Duration::try_from_secs_f64(value + 0.0005) {
-            Ok(value) => write!(line, "{}.{:03}", value.as_secs(), value.subsec_millis()),
-            Err(_) => write!(line, "{value:.3}"),
-        };
+        if (0.0..MOST).contains(&value) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "it is neither negative nor too large"
+            )]
+            let thousandths = (value * 1e3).round() as u64;
+            line.push_str(itoa::Buffer::new().format(thousandths / 1000));
+            // Behind the point all three digits are wanted: those of 1007 without the one.
+            let digits = thousandths % 1000 + 1000;
+            line.push('.');
+            line.push_str(&itoa::Buffer::new().format(digits)[1..]);
+        } else {
+            let _ = write!(line, "{value:.3}");
+        }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

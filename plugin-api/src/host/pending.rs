@@ -80,6 +80,13 @@ impl Slot {
         }
     }
 
+    /// Nobody wants to know any more; `true` when it is still running.
+    fn abandon(&self) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let previous = mem::replace(&mut state.progress, Progress::Over);
+        matches!(previous, Progress::Running | Progress::Awaited(_))
+    }
+
     fn finish(&self, answer: Answer) {
         let (previous, keep) = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,6 +146,8 @@ pub(super) unsafe fn answer_of(outcome: *mut Outcome, backend: Option<&Arc<RawBa
 pub struct Pending {
     slot: Arc<Slot>,
     operation: *mut Opaque,
+    /// The answer was taken: there is nothing to cancel, and nothing to look for in the slot.
+    taken: bool,
 }
 
 // SAFETY: the ABI allows handles of operations to be used from any thread.
@@ -146,7 +155,11 @@ unsafe impl Send for Pending {}
 
 impl Pending {
     pub(super) fn new(slot: Arc<Slot>, operation: *mut Opaque) -> Self {
-        Self { slot, operation }
+        Self {
+            slot,
+            operation,
+            taken: false,
+        }
     }
 
     /// Asks the plugin to stop; the future then ends with what the plugin says to that.
@@ -162,7 +175,10 @@ impl Pending {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         match mem::replace(&mut state.progress, Progress::Over) {
-            Progress::Done(answer) => Some(answer),
+            Progress::Done(answer) => {
+                self.taken = true;
+                Some(answer)
+            }
             other => {
                 state.progress = other;
                 None
@@ -196,16 +212,7 @@ impl Future for Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        let running = {
-            let mut state = self
-                .slot
-                .state
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let previous = mem::replace(&mut state.progress, Progress::Over);
-            matches!(previous, Progress::Running | Progress::Awaited(_))
-        };
-        if running {
+        if !self.taken && self.slot.abandon() {
             self.cancel();
         }
         self.slot.backend.release(self.operation);

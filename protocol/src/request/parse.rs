@@ -41,7 +41,10 @@ pub fn parse<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, BadRequest>
         Some(b'{') => {}
         Some(_) => return Err(BadRequest::new(None, not_an_object(body))),
     }
-    serde_json::from_slice(body).or_else(|_| explain(body))
+    // Text is checked once here, and not once more for each of its parts.
+    let text = str::from_utf8(body).ok();
+    let parsed = text.and_then(|text| serde_json::from_str(text).ok());
+    parsed.map_or_else(|| explain(body), Ok)
 }
 
 /// Reads a body that may be left out.
