@@ -1,4 +1,17 @@
-//! Medians and percentiles.
+//! Means, medians and percentiles.
+
+/// The mean; NaN of nothing.
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / count(values.len() as u64)
+}
+
+/// How far the mean of these values is likely to be off: their standard deviation by the root of their count.
+pub(crate) fn standard_error(values: &[f64]) -> f64 {
+    let mean = mean(values);
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    let count = count(values.len() as u64);
+    (squares / (count - 1.0) / count).sqrt()
+}
 
 /// The median; of an even count, the mean of the middle two. NaN of nothing.
 pub(crate) fn median(values: &[f64]) -> f64 {
@@ -54,6 +67,14 @@ mod tests {
         assert!((median(&[9.0, 1.0, 2.0]) - 2.0).abs() < 1e-9);
         assert!((median(&[9.0, 1.0, 2.0, 4.0]) - 3.0).abs() < 1e-9);
         assert!(median(&[]).is_nan());
+    }
+
+    #[test]
+    fn a_mean_is_off_by_less_the_more_values_there_are() {
+        assert!((mean(&[9.0, 1.0, 2.0]) - 4.0).abs() < 1e-9);
+        // A deviation of 2, by the root of 4.
+        let values = [1.0, 1.0, 1.0, 5.0];
+        assert!((standard_error(&values) - 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -42,43 +42,27 @@ impl Gathered {
 
 /// Puts all lines behind `whole`, in the order of their times.
 fn put_in_order(parts: &[Vec<u8>], whole: &mut Vec<u8>) {
-    let parts = parts.iter().filter(|part| !part.is_empty());
-    let mut rests: Vec<_> = parts.map(|part| Rest::of(part)).collect();
-    while let Some(first) = (0..rests.len()).min_by_key(|rest| rests[*rest].time) {
-        // Of the last that is left, all at once.
-        let (lines, rest) = match &rests[..] {
-            [last] => (last.lines, &[][..]),
-            _ => rests[first].split(),
-        };
-        whole.extend_from_slice(lines);
+    let parts = parts.iter().map(Vec::as_slice);
+    let mut rests: Vec<_> = parts.filter(|lines| !lines.is_empty()).collect();
+    // The time ends at the same place in all lines.
+    let first = rests.first().copied().unwrap_or_default();
+    let length = memchr::memchr(b'Z', first).unwrap_or(0);
+    while rests.len() > 1
+        && let Some(next) = (0..rests.len()).min_by_key(|rest| rests[*rest].get(..length))
+    {
+        let lines = rests[next];
+        let end = memchr::memchr(b'\n', lines).map_or(lines.len(), |end| end + 1);
+        let (line, rest) = lines.split_at(end);
+        whole.extend_from_slice(line);
         if rest.is_empty() {
-            rests.remove(first);
+            rests.remove(next);
         } else {
-            rests[first] = Rest::of(rest);
+            rests[next] = rest;
         }
     }
-}
-
-/// The lines of a part that are not out yet.
-struct Rest<'a> {
-    lines: &'a [u8],
-    /// What the first of them begins with, up to the end of its time.
-    time: &'a [u8],
-}
-
-impl<'a> Rest<'a> {
-    fn of(lines: &'a [u8]) -> Self {
-        let time = memchr::memchr(b'Z', lines).unwrap_or(lines.len());
-        Self {
-            lines,
-            time: &lines[..time],
-        }
-    }
-
-    /// Its first line, and what is behind that.
-    fn split(&self) -> (&'a [u8], &'a [u8]) {
-        let end = memchr::memchr(b'\n', self.lines).map_or(self.lines.len(), |end| end + 1);
-        self.lines.split_at(end)
+    // What is left is of one shard, and in order.
+    for rest in rests {
+        whole.extend_from_slice(rest);
     }
 }
 

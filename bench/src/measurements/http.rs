@@ -62,9 +62,9 @@ async fn sample(server: &Server, body: &str) -> anyhow::Result<String> {
 
 fn rows(rounds: &Rounds, connections: usize) -> Vec<Row> {
     let name = format!("http/execute/{connections}");
-    let (rate, their_rate) = rounds.medians(|load| load.per_second);
+    let (rate, their_rate) = rounds.rates();
     let (p99, their_p99) = rounds.medians(|load| load.p99_us);
-    let noise = rounds.noise(|load| load.per_second);
+    let noise = rounds.rates_noise();
     vec![
         Row::new(name.clone(), rate, "requests/s")
             .against(their_rate)

@@ -51,12 +51,12 @@ pub(crate) async fn echo(workshop: &Workshop, way: Way) -> anyhow::Result<Vec<Ro
         rounds.measure(&ours, &theirs).await?;
         server.stop().await?;
     }
-    let (rate, their_rate) = rounds.medians(|load| load.per_second);
+    let (rate, their_rate) = rounds.rates();
     Ok(vec![
         Row::new(way.name, rate, "calls/s")
             .against(their_rate)
             .goal(Goal::RatioAtLeast(0.9))
-            .note(rounds.noise(|load| load.per_second)),
+            .note(rounds.rates_noise()),
     ])
 }
 

@@ -48,12 +48,12 @@ pub(crate) async fn measure(workshop: &Workshop) -> anyhow::Result<Vec<Row>> {
 }
 
 fn row(rounds: &Rounds) -> Row {
-    let (rate, unwatched) = rounds.medians(|load| load.per_second);
+    let (rate, unwatched) = rounds.rates();
     Row::new(format!("http/observed/{CONNECTIONS}"), rate, "requests/s")
         .against(unwatched)
         .goal(Goal::RatioAtLeast(0.93))
         .note(format!(
             "audit log, and a span of every call to a collector; {}",
-            rounds.noise(|load| load.per_second)
+            rounds.rates_noise()
         ))
 }

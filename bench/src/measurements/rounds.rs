@@ -5,11 +5,11 @@
 
 use crate::{
     load::{Load, Plan},
-    numbers::{median, range},
+    numbers::{mean, median, range, standard_error},
 };
 
 /// How many processes of each side are measured.
-pub(crate) const PROCESSES: usize = 5;
+pub(crate) const PROCESSES: usize = 8;
 
 /// What the rounds of both sides saw.
 #[derive(Default)]
@@ -29,6 +29,27 @@ impl Rounds {
         self.theirs.push(theirs.run().await?);
         self.ours.push(ours.run().await?);
         Ok(())
+    }
+
+    /// Answers per second over all rounds: ours, theirs. Of a machine that is now fast and now slow, the median may be
+    /// the one for us and the other for them; the mean has of both what both saw.
+    pub(crate) fn rates(&self) -> (f64, f64) {
+        let of =
+            |loads: &[Load]| mean(&loads.iter().map(|load| load.per_second).collect::<Vec<_>>());
+        (of(&self.ours), of(&self.theirs))
+    }
+
+    /// How far the baseline's rounds lie apart, and how sure the ratio of the rates is.
+    pub(crate) fn rates_noise(&self) -> String {
+        let pairs = self.ours.iter().zip(&self.theirs);
+        let ratios: Vec<_> = pairs
+            .map(|(ours, theirs)| ours.per_second / theirs.per_second)
+            .collect();
+        let error = standard_error(&ratios);
+        format!(
+            "ratio +- {error:.2}, {}",
+            self.noise(|load| load.per_second)
+        )
     }
 
     /// The medians of a number: ours, theirs.

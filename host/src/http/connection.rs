@@ -1,6 +1,15 @@
 //! One connection, from its first byte to its last: HTTP/1.1 or HTTP/2, whichever the client begins with.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, OnceLock},
+    task::Poll,
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use hyper::service::service_fn;
@@ -42,6 +51,8 @@ pub(super) struct Link {
     pub(super) peer: SocketAddr,
     /// What the connection is doing.
     pub(super) activity: Activity,
+    /// Set when the connection is to go: whether it used up its time. Else the front closes.
+    expired: OnceLock<bool>,
 }
 
 impl Link {
@@ -50,6 +61,7 @@ impl Link {
             front,
             peer,
             activity: Activity::new(),
+            expired: OnceLock::new(),
         })
     }
 }
@@ -104,23 +116,32 @@ impl Connections {
             }
         });
         let mut connection = pin!(self.builder.serve_connection(io, service));
-        // A task of its own: tokens and timers cost locks, and requests wake the connection all the time.
+        // A task of its own: tokens and timers cost locks, and requests wake the connection all the time. It leaves word
+        // in the link and wakes this task, whose waker stays the same: asking the other task, as often as
+        // this one wakes, costs more.
+        let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
         let leave = tokio::spawn({
             let (closing, patience) = (self.closing.clone(), self.patience);
             let link = Arc::clone(&link);
             async move {
-                tokio::select! {
+                let expired = tokio::select! {
                     () = closing.cancelled() => false,
                     () = link.activity.expired(patience) => true,
-                }
+                };
+                let _ = link.expired.set(expired);
+                waker.wake();
             }
         });
-        let mut leave = AbortOnDropHandle::new(leave);
-        let expired = tokio::select! {
-            biased;
-            ended = connection.as_mut() => return log(peer, ended),
-            expired = &mut leave => expired.unwrap_or(false),
+        let leave = AbortOnDropHandle::new(leave);
+        let ended = poll_fn(|context| match link.expired.get() {
+            Some(expired) => Poll::Ready(Err(*expired)),
+            None => connection.as_mut().poll(context).map(Ok),
+        });
+        let expired = match ended.await {
+            Ok(ended) => return log(peer, ended),
+            Err(expired) => expired,
         };
+        drop(leave);
         connection.as_mut().graceful_shutdown();
         let parting = async {
             if expired {
