@@ -237,9 +237,13 @@ fn write_entry(buf: &mut Vec<u8>, key: &str, value: Option<&str>) -> Result<(), 
     Ok(())
 }
 
-/// Writes a text, which is nearly always a name or a number in digits: all of it is looked at together, where
-/// serde looks at one byte after the other.
-fn write_text(buf: &mut Vec<u8>, text: &str) -> serde_json::Result<()> {
+/// Writes a text as JSON. Most are names, or numbers in digits: all of it is looked at together, where serde looks at
+/// one byte after the other.
+///
+/// # Errors
+///
+/// None that texts could cause.
+pub fn write_text(buf: &mut Vec<u8>, text: &str) -> serde_json::Result<()> {
     let needs_escape = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
     let any = |found, byte| found | u8::from(needs_escape(byte));
     if text.bytes().fold(0, any) > 0 {

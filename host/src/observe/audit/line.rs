@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use sandbox_protocol::{Timestamp, splice::write_milliseconds};
+use sandbox_protocol::{
+    Timestamp,
+    splice::{write_milliseconds, write_text},
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -54,18 +57,24 @@ pub(super) fn call(
         End::Answered { code, message, .. } => ("failure", Some(*code), some(message), None),
     };
     value(line, "{\"time\":", &record.ended())?;
-    value(line, key!("event"), "call")?;
+    text(line, key!("event"), "call")?;
     value(line, key!("id"), &record.id)?;
-    value(line, key!("front"), record.front.as_str())?;
-    optional(line, key!("key"), record.key)?;
+    text(line, key!("front"), record.front.as_str())?;
+    if let Some(key) = record.key {
+        text(line, key!("key"), key)?;
+    }
     optional(line, key!("peer"), record.peer)?;
-    value(line, key!("worker"), record.worker)?;
-    value(line, key!("tool"), record.name())?;
-    optional(line, key!("session"), record.session.map(|it| &*it.id))?;
-    value(line, key!("trace_id"), record.trace)?;
-    value(line, key!("outcome"), outcome)?;
+    text(line, key!("worker"), record.worker)?;
+    text(line, key!("tool"), record.name())?;
+    if let Some(session) = record.session {
+        text(line, key!("session"), &session.id)?;
+    }
+    text(line, key!("trace_id"), record.trace)?;
+    text(line, key!("outcome"), outcome)?;
     optional(line, key!("code"), code)?;
-    optional(line, key!("error"), error)?;
+    if let Some(error) = error {
+        text(line, key!("error"), error)?;
+    }
     line.extend_from_slice(key!("took_ms").as_bytes());
     write_milliseconds(line, record.elapsed)?;
     optional(line, key!("result_bytes"), result_bytes)?;
@@ -95,6 +104,11 @@ fn value(
 ) -> serde_json::Result<()> {
     line.extend_from_slice(key.as_bytes());
     serde_json::to_writer(line, value)
+}
+
+fn text(line: &mut Vec<u8>, key: &str, text: &str) -> serde_json::Result<()> {
+    line.extend_from_slice(key.as_bytes());
+    write_text(line, text)
 }
 
 fn optional(
