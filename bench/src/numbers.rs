@@ -5,7 +5,8 @@ pub(crate) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / count(values.len() as u64)
 }
 
-/// How far the mean of these values is likely to be off: their standard deviation by the root of their count.
+/// How far the mean of these values is likely to be off: their standard deviation by the root of their count. NaN of
+/// fewer than two.
 pub(crate) fn standard_error(values: &[f64]) -> f64 {
     let mean = mean(values);
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();

@@ -32,9 +32,8 @@ pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(json: &[u8]) -> Result<T> 
         return Err(Error::new(Code::Param, "params must be a JSON object"));
     }
     // Text is checked once here, and not once more for each of its parts.
-    let Ok(text) = str::from_utf8(json) else {
-        return parse_slowly(json);
-    };
+    let text = str::from_utf8(json)
+        .map_err(|error| Error::new(Code::Param, format!("params must be UTF-8: {error}")))?;
     let mut reader = serde_json::Deserializer::from_str(text);
     let mut unknown: Vec<Vec<Step>> = Vec::new();
     let parsed = serde_ignored::deserialize(&mut reader, |path| {

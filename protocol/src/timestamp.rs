@@ -1,7 +1,7 @@
 //! Points in time as the wire carries them: RFC 3339, in UTC, with a `Z`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
-use std::{cell::RefCell, fmt, time::SystemTime};
+use std::{cell::Cell, fmt, time::SystemTime};
 use time::{
     OffsetDateTime,
     format_description::{BorrowedFormatItem, well_known::Rfc3339},
@@ -42,27 +42,33 @@ impl Timestamp {
     ///
     /// # Errors
     ///
-    /// For a year with more than four digits, of which nothing is ever said here; `line` is then as it was.
+    /// For a year of other than four digits, of which nothing is ever said here; `line` is then as it was.
     pub fn push_to(self, line: &mut String) -> fmt::Result {
         thread_local! {
-            /// Up to the point, worked out once a second and thread: there are several times for each call.
-            static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MAX, String::new())) };
+            /// Up to the point, worked out once a second and thread: there are several times for each call. Without a
+            /// destructor, so that threads on their way out can still write times.
+            static LAST: Cell<Option<(i64, [u8; WHOLE_LENGTH])>> = const { Cell::new(None) };
         }
-        LAST.with_borrow_mut(|(second, whole)| {
-            if *second != self.seconds {
-                let time =
-                    OffsetDateTime::from_unix_timestamp(self.seconds).map_err(|_| fmt::Error)?;
-                *whole = time.format(WHOLE).map_err(|_| fmt::Error)?;
-                *second = self.seconds;
+        let whole = match LAST.get() {
+            Some((second, whole)) if second == self.seconds => whole,
+            _ => {
+                let whole = self.whole().ok_or(fmt::Error)?;
+                LAST.set(Some((self.seconds, whole)));
+                whole
             }
-            line.push_str(whole);
-            Ok(())
-        })?;
+        };
+        line.push_str(str::from_utf8(&whole).map_err(|_| fmt::Error)?);
         // All six digits are wanted: those of 1000007 without the one.
         let micros = 1_000_000 + self.nanos / 1000;
         line.push_str(&itoa::Buffer::new().format(micros)[1..]);
         line.push('Z');
         Ok(())
+    }
+
+    /// What stands before the fraction of a second, for a year of four digits.
+    fn whole(self) -> Option<[u8; WHOLE_LENGTH]> {
+        let time = OffsetDateTime::from_unix_timestamp(self.seconds).ok()?;
+        time.format(WHOLE).ok()?.into_bytes().try_into().ok()
     }
 
     fn text(self) -> Result<String, fmt::Error> {
@@ -88,8 +94,9 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// As long as `2026-01-31T12:00:00.123456Z`.
+/// As long as `2026-01-31T12:00:00.123456Z`, and that up to the point.
 const LENGTH: usize = 27;
+const WHOLE_LENGTH: usize = 20;
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -137,6 +144,15 @@ mod tests {
             let time = start + Duration::from_nanos(nanos);
             let expected = OffsetDateTime::from(time).format(EXPECTED).unwrap();
             assert_eq!(Timestamp::from(time).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_year_without_four_digits_is_not_written_and_spoils_nothing() {
+        for seconds in [i64::MAX, i64::MIN, -62_200_000_000] {
+            let mut line = "time: ".to_owned();
+            assert!(Timestamp { seconds, nanos: 7 }.push_to(&mut line).is_err());
+            assert_eq!(line, "time: ");
         }
     }
 

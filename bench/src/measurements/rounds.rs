@@ -39,11 +39,13 @@ impl Rounds {
         (of(&self.ours), of(&self.theirs))
     }
 
-    /// How far the baseline's rounds lie apart, and how sure the ratio of the rates is.
+    /// How far the baseline's rounds lie apart, and how sure the ratio of the rates is: by process, as the two rounds
+    /// of one are alike.
     pub(crate) fn rates_noise(&self) -> String {
-        let pairs = self.ours.iter().zip(&self.theirs);
-        let ratios: Vec<_> = pairs
-            .map(|(ours, theirs)| ours.per_second / theirs.per_second)
+        let rate = |rounds: &[Load]| rounds.iter().map(|load| load.per_second).sum::<f64>();
+        let processes = self.ours.chunks(2).zip(self.theirs.chunks(2));
+        let ratios: Vec<_> = processes
+            .map(|(ours, theirs)| rate(ours) / rate(theirs))
             .collect();
         let error = standard_error(&ratios);
         format!(

@@ -51,8 +51,17 @@ pub(super) struct Link {
     pub(super) peer: SocketAddr,
     /// What the connection is doing.
     pub(super) activity: Activity,
-    /// Set when the connection is to go: whether it used up its time. Else the front closes.
-    expired: OnceLock<bool>,
+    /// Set when the connection is to go.
+    leave: OnceLock<Leave>,
+}
+
+/// Why a connection is to go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leave {
+    /// It used up its time.
+    Expired,
+    /// The front closes.
+    Closing,
 }
 
 impl Link {
@@ -61,7 +70,7 @@ impl Link {
             front,
             peer,
             activity: Activity::new(),
-            expired: OnceLock::new(),
+            leave: OnceLock::new(),
         })
     }
 }
@@ -120,28 +129,32 @@ impl Connections {
         // in the link and wakes this task, whose waker stays the same: asking the other task, as often as
         // this one wakes, costs more.
         let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
-        let leave = tokio::spawn({
+        let watching = tokio::spawn({
             let (closing, patience) = (self.closing.clone(), self.patience);
             let link = Arc::clone(&link);
             async move {
-                let expired = tokio::select! {
-                    () = closing.cancelled() => false,
-                    () = link.activity.expired(patience) => true,
+                let leave = tokio::select! {
+                    () = closing.cancelled() => Leave::Closing,
+                    () = link.activity.expired(patience) => Leave::Expired,
                 };
-                let _ = link.expired.set(expired);
+                // In this order, or it would be seen only when the connection wakes again.
+                let _ = link.leave.set(leave);
                 waker.wake();
             }
         });
-        let leave = AbortOnDropHandle::new(leave);
-        let ended = poll_fn(|context| match link.expired.get() {
-            Some(expired) => Poll::Ready(Err(*expired)),
-            None => connection.as_mut().poll(context).map(Ok),
+        let watching = AbortOnDropHandle::new(watching);
+        // The connection first: a request that has arrived is still answered.
+        let ended = poll_fn(|context| match connection.as_mut().poll(context) {
+            Poll::Ready(ended) => Poll::Ready(Ok(ended)),
+            Poll::Pending => link.leave.get().map_or(Poll::Pending, |leave| {
+                Poll::Ready(Err(*leave == Leave::Expired))
+            }),
         });
         let expired = match ended.await {
             Ok(ended) => return log(peer, ended),
             Err(expired) => expired,
         };
-        drop(leave);
+        drop(watching);
         connection.as_mut().graceful_shutdown();
         let parting = async {
             if expired {

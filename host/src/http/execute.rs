@@ -29,7 +29,7 @@ pub(super) async fn execute(served: &Arc<Served>, asked: Asked) -> Response<Carr
     answer.await.map(Carried::Right)
 }
 
-/// Whether the answer is to come at once, however often the request does.
+/// Whether neither a stream of events nor an answer for a key is asked for.
 pub(super) fn is_plain(asked: &Asked) -> bool {
     !stream::is_wanted(&asked.headers) && key_of(&asked.headers).is_none()
 }
@@ -46,7 +46,7 @@ pub(super) async fn plainly(served: &Served, asked: &Asked) -> Response<Carried>
 }
 
 /// As a stream of events, or exactly once.
-async fn otherwise(served: Arc<Served>, asked: Asked) -> Response {
+pub(super) async fn otherwise(served: Arc<Served>, asked: Asked) -> Response {
     if stream::is_wanted(&asked.headers) {
         let idle = served.sandbox.config.server.limits.idle_timeout;
         return stream::stream(idle, |events| once_if_asked(served, asked, Some(events)));

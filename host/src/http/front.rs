@@ -130,7 +130,10 @@ impl Front {
                 Ok(asked) if execute::is_plain(&asked) => {
                     execute::plainly(&self.served, &asked).await
                 }
-                Ok(asked) => Box::pin(execute::execute(&self.served, asked)).await,
+                Ok(asked) => {
+                    let answer = execute::otherwise(Arc::clone(&self.served), asked);
+                    Box::pin(answer).await.map(Carried::Right)
+                }
             };
         }
         let (nothing, ()) = Request::new(()).into_parts();

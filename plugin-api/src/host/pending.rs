@@ -146,7 +146,7 @@ pub(super) unsafe fn answer_of(outcome: *mut Outcome, backend: Option<&Arc<RawBa
 pub struct Pending {
     slot: Arc<Slot>,
     operation: *mut Opaque,
-    /// The answer was taken: there is nothing to cancel, and nothing to look for in the slot.
+    /// [`Self::try_take`] took the answer: there is nothing to cancel, and no need to look into the slot for that.
     taken: bool,
 }
 
