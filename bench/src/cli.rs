@@ -22,7 +22,7 @@ use crate::{
 )]
 #[command(after_help = "\
 Examples:
-  scripts/bench                      everything, in about six minutes
+  scripts/bench                      everything, in about eight minutes
   scripts/bench vtable sessions      two measurements
   scripts/bench http/execute/64      one of a group
   scripts/bench --list               what there is

@@ -49,7 +49,7 @@ impl Rounds {
             .collect();
         let error = standard_error(&ratios);
         format!(
-            "ratio +- {error:.2}, {}",
+            "ratio +- {error:.2}, {} of {PROCESSES} processes",
             self.noise(|load| load.per_second)
         )
     }
@@ -64,7 +64,7 @@ impl Rounds {
     pub(crate) fn noise(&self, number: fn(&Load) -> f64) -> String {
         let (low, high) = range(&self.theirs.iter().map(number).collect::<Vec<_>>());
         format!(
-            "baseline {low:.0} to {high:.0} in {} rounds of {PROCESSES} processes",
+            "baseline {low:.0} to {high:.0} in {} rounds",
             self.theirs.len()
         )
     }

@@ -146,13 +146,14 @@ impl Connections {
         // The connection first: a request that has arrived is still answered.
         let ended = poll_fn(|context| match connection.as_mut().poll(context) {
             Poll::Ready(ended) => Poll::Ready(Ok(ended)),
-            Poll::Pending => link.leave.get().map_or(Poll::Pending, |leave| {
-                Poll::Ready(Err(*leave == Leave::Expired))
-            }),
+            Poll::Pending => match link.leave.get() {
+                Some(leave) => Poll::Ready(Err(*leave)),
+                None => Poll::Pending,
+            },
         });
         let expired = match ended.await {
             Ok(ended) => return log(peer, ended),
-            Err(expired) => expired,
+            Err(leave) => leave == Leave::Expired,
         };
         drop(watching);
         connection.as_mut().graceful_shutdown();

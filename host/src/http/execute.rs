@@ -20,13 +20,13 @@ use crate::{
     observe::Front,
 };
 
-/// `POST /api/v1/execute`.
-pub(super) async fn execute(served: &Arc<Served>, asked: Asked) -> Response<Carried> {
-    if is_plain(&asked) {
-        return plainly(served, &asked).await;
+/// `POST /api/v1/execute`, however the answer is wanted: as a stream of events, once for a key, or plainly.
+pub(super) async fn execute(served: Arc<Served>, asked: Asked) -> Response {
+    if stream::is_wanted(&asked.headers) {
+        let idle = served.sandbox.config.server.limits.idle_timeout;
+        return stream::stream(idle, |events| once_if_asked(served, asked, Some(events)));
     }
-    let answer = Box::pin(otherwise(Arc::clone(served), asked));
-    answer.await.map(Carried::Right)
+    once_if_asked(served, asked, None).await
 }
 
 /// Whether neither a stream of events nor an answer for a key is asked for.
@@ -43,15 +43,6 @@ pub(super) async fn plainly(served: &Served, asked: &Asked) -> Response<Carried>
         Ok(answer) => answer.map(Carried::Left),
         Err(failure) => asked.refused(&failure).map(Carried::Right),
     }
-}
-
-/// As a stream of events, or exactly once.
-pub(super) async fn otherwise(served: Arc<Served>, asked: Asked) -> Response {
-    if stream::is_wanted(&asked.headers) {
-        let idle = served.sandbox.config.server.limits.idle_timeout;
-        return stream::stream(idle, |events| once_if_asked(served, asked, Some(events)));
-    }
-    once_if_asked(served, asked, None).await
 }
 
 async fn once_if_asked(

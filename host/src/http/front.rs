@@ -131,7 +131,7 @@ impl Front {
                     execute::plainly(&self.served, &asked).await
                 }
                 Ok(asked) => {
-                    let answer = execute::otherwise(Arc::clone(&self.served), asked);
+                    let answer = execute::execute(Arc::clone(&self.served), asked);
                     Box::pin(answer).await.map(Carried::Right)
                 }
             };

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Instant};
 
 use axum::{
     Router,
-    body::Body,
     extract::State,
     response::Response,
     routing::{any, get, post},
@@ -95,7 +94,7 @@ pub(super) fn router() -> Router<Arc<Served>> {
 }
 
 async fn run_tool(State(served): State<Arc<Served>>, asked: Asked) -> Response {
-    execute::execute(&served, asked).await.map(Body::new)
+    execute::execute(served, asked).await
 }
 
 pub(super) async fn no_route(uri: Uri, headers: HeaderMap) -> Response {

@@ -60,21 +60,15 @@ pub(super) fn call(
     text(line, key!("event"), "call")?;
     value(line, key!("id"), &record.id)?;
     text(line, key!("front"), record.front.as_str())?;
-    if let Some(key) = record.key {
-        text(line, key!("key"), key)?;
-    }
+    text(line, key!("key"), record.key)?;
     optional(line, key!("peer"), record.peer)?;
     text(line, key!("worker"), record.worker)?;
     text(line, key!("tool"), record.name())?;
-    if let Some(session) = record.session {
-        text(line, key!("session"), &session.id)?;
-    }
+    text(line, key!("session"), record.session.map(|it| &*it.id))?;
     text(line, key!("trace_id"), record.trace)?;
     text(line, key!("outcome"), outcome)?;
     optional(line, key!("code"), code)?;
-    if let Some(error) = error {
-        text(line, key!("error"), error)?;
-    }
+    text(line, key!("error"), error)?;
     line.extend_from_slice(key!("took_ms").as_bytes());
     write_milliseconds(line, record.elapsed)?;
     optional(line, key!("result_bytes"), result_bytes)?;
@@ -106,9 +100,16 @@ fn value(
     serde_json::to_writer(line, value)
 }
 
-fn text(line: &mut Vec<u8>, key: &str, text: &str) -> serde_json::Result<()> {
-    line.extend_from_slice(key.as_bytes());
-    write_text(line, text)
+/// A text, or nothing.
+fn text<'a>(
+    line: &mut Vec<u8>,
+    key: &str,
+    given: impl Into<Option<&'a str>>,
+) -> serde_json::Result<()> {
+    given.into().map_or(Ok(()), |text| {
+        line.extend_from_slice(key.as_bytes());
+        write_text(line, text)
+    })
 }
 
 fn optional(
