@@ -68,12 +68,10 @@ impl<'a> TraceId<'a> {
 
     /// A new trace id: 16 random bytes.
     pub fn generate() -> Self {
-        let mut hex = [0; 32];
-        for (pair, byte) in hex.chunks_exact_mut(2).zip(random_bytes()) {
-            pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
-            pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
-        }
-        Self(Repr::Hex(Hex(hex)))
+        let mut digits = [b'0'; 32];
+        // Sixteen bytes have as many digits.
+        let _ = hex::encode_to_slice(random_bytes(), &mut digits);
+        Self(Repr::Hex(Hex(digits)))
     }
 
     /// The identifier as text.

@@ -196,15 +196,6 @@ impl Observers {
     }
 }
 
-/// Writes bytes as digits, two each.
-fn hex(bytes: &[u8], text: &mut [u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (byte, pair) in bytes.iter().zip(text.chunks_exact_mut(2)) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
-}
-
 /// An open connection.
 struct Connected(Arc<Observers>);
 

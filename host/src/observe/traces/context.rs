@@ -5,8 +5,6 @@ use std::cell::Cell;
 use sandbox_protocol::TraceId;
 use sha2::{Digest, Sha256};
 
-use crate::observe::hex;
-
 /// The length of a `traceparent`: `00-`, 32 digits, `-`, 16 digits, `-01`.
 const LENGTH: usize = 55;
 
@@ -128,37 +126,16 @@ fn start() -> u64 {
 
 fn text_of(trace: [u8; 16], span: [u8; 8]) -> [u8; LENGTH] {
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
-    hex(&trace, &mut text[TRACE]);
-    hex(&span, &mut text[SPAN]);
+    // Both have their room.
+    let _ = hex::encode_to_slice(trace, &mut text[TRACE]);
+    let _ = hex::encode_to_slice(span, &mut text[SPAN]);
     text
 }
 
-/// What each hexadecimal digit is worth; more than any, for what is none.
-const NIBBLES: [u8; 256] = {
-    let mut nibbles = [0xff; 256];
-    let mut value = 0;
-    while value < 16 {
-        nibbles[b"0123456789abcdef"[value as usize] as usize] = value;
-        nibbles[b"0123456789ABCDEF"[value as usize] as usize] = value;
-        value += 1;
-    }
-    nibbles
-};
-
-pub(super) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != 2 * N {
-        return None;
-    }
+pub(super) fn unhex<const N: usize>(digits: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
-    let mut seen = 0;
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
-        *byte = high << 4 | low;
-        seen |= high | low;
-    }
-    // Looked at once, behind the last digit.
-    (seen < 16).then_some(bytes)
+    hex::decode_to_slice(digits, &mut bytes).ok()?;
+    Some(bytes)
 }
 
 #[cfg(test)]
