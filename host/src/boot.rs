@@ -11,10 +11,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     backend::{Backend, Limits, Parts},
     catalog::Catalog,
-    config::{Diagnostic, Environment, Loaded, Resource, check_against},
-    observe::{Feed, Observers},
+    config::{self, Diagnostic, Environment, Loaded, Resource, check_against},
+    observe::{Feed, Observers, audit},
     plugin::{LoadError, LoadedPlugin, Loader, SearchPath},
     sandbox::{self, Sandbox},
+    schema::child,
     sessions::{Bounds, Sessions},
 };
 
@@ -50,14 +51,41 @@ pub fn load(
         ready: Vec::new(),
         diagnostics: Vec::new(),
     };
+    let folders = (0..).zip(&loaded.config.server.plugin_dirs);
+    for (index, folder) in folders.filter(|(_, folder): &(usize, _)| !folder.is_dir()) {
+        let at = format!("/server/plugin_dirs/{index}");
+        let message = format!("there is no folder {}", folder.display());
+        let diagnostic = Diagnostic::warning(at.as_str(), message).at(loaded.document.locate(&at));
+        booted.diagnostics.push(diagnostic);
+    }
+    if let Err(error) = audit::check(&loaded.config.observe.audit) {
+        const AT: &str = "/observe/audit/file";
+        let diagnostic = Diagnostic::error(AT, error).at(loaded.document.locate(AT));
+        booted.diagnostics.push(diagnostic);
+    }
     let mut names = BTreeMap::<String, String>::new();
     for (key, resource) in loaded.config.enabled() {
+        if !is_known(loaded, key) {
+            continue;
+        }
         match load_one(loaded, &plugins, key, resource, &mut names, verbose) {
             Ok(ready) => booted.ready.push(ready),
             Err(diagnostics) => booted.diagnostics.extend(diagnostics),
         }
     }
+    config::sort(&mut booted.diagnostics);
     booted
+}
+
+/// Whether the file says rightly which library the resource is to be loaded from, and that it is.
+fn is_known(loaded: &Loaded, key: &str) -> bool {
+    let resource = child("/resources", key);
+    let of_it = ["enabled", "backend_class"].map(|setting| child(&resource, setting));
+    let mut wanted = of_it
+        .iter()
+        .map(String::as_str)
+        .chain(["/server/plugin_dirs"]);
+    !wanted.any(|at| loaded.is_wrong(at))
 }
 
 fn load_one(
@@ -68,16 +96,22 @@ fn load_one(
     names: &mut BTreeMap<String, String>,
     verbose: bool,
 ) -> Result<Ready, Vec<Diagnostic>> {
-    let class_at = format!("/resources/{key}/backend_class");
-    let report = |message: String| {
+    let at = child("/resources", key);
+    let (class_at, config_at) = (child(&at, "backend_class"), child(&at, "config"));
+    let report = |at: &str, message: String| {
         let new = if resource.optional {
             Diagnostic::warning
         } else {
             Diagnostic::error
         };
-        new(class_at.clone(), message).at(loaded.document.locate(&class_at))
+        new(at.to_owned(), message).at(loaded.document.locate(at))
     };
-    let refuse = |error: &LoadError| vec![report(error.report(verbose).trim_end().to_owned())];
+    let refuse = |error: &LoadError| {
+        vec![report(
+            &class_at,
+            error.report(verbose).trim_end().to_owned(),
+        )]
+    };
     let plugin = plugins
         .load(
             &resource.backend_class,
@@ -96,13 +130,16 @@ fn load_one(
             taken_by.as_deref(),
         )));
     }
-    let config = check_config(loaded, key, &plugin)?;
+    let config = check_config(loaded, &config_at, &plugin)?;
+    if loaded.is_wrong(&config_at) {
+        return Err(Vec::new());
+    }
     let directory = loaded.document.directory().to_string_lossy();
     let json = Value::Object(config.clone()).to_string();
     let handle = plugin
         .table
         .create(&plugin.class, json.as_bytes(), &directory)
-        .map_err(|answer| vec![report(format!("`{key}`: {}", answer.message()))])?;
+        .map_err(|answer| vec![report(&config_at, format!("`{key}`: {}", answer.message()))])?;
     let parts = Parts {
         name: name.as_str().into(),
         kind: plugin.description.kind,
@@ -125,11 +162,10 @@ fn load_one(
 
 fn check_config(
     loaded: &Loaded,
-    key: &str,
+    pointer: &str,
     plugin: &LoadedPlugin,
 ) -> Result<Map<String, Value>, Vec<Diagnostic>> {
-    let pointer = format!("/resources/{key}/config");
-    let checked = check_against(&plugin.description.config, &loaded.document, &pointer);
+    let checked = check_against(&plugin.description.config, &loaded.document, pointer);
     match checked.value {
         Value::Object(config) if checked.diagnostics.is_empty() => Ok(config),
         _ => Err(checked.diagnostics),

@@ -27,7 +27,7 @@ mod written;
 
 pub use address::{Host, InvalidHost};
 pub use check::{Checked, check_against};
-pub use diagnostic::{Diagnostic, Location, Severity, render};
+pub use diagnostic::{Diagnostic, Location, Severity, render, sort};
 pub use document::{Document, Source};
 pub use environment::Environment;
 pub use keys::ApiKey;

@@ -1,7 +1,7 @@
 //! What a server leaves behind when it is killed, and how that goes away.
 //!
 //! Every server has a name (process id and start time), a directory of its own, and both in its
-//! environment, which all that its plugins start inherits. While it lives, a second process, the
+//! environment, which all that its plugins start inherits; the name is a limit of theirs, too. While it lives, a second process, the
 //! *reaper*, waits for it to die; then it kills what still carries the name and removes the
 //! directory. A server that starts does the same for dead servers whose reaper died too.
 
@@ -16,7 +16,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 /// The environment variable that names the server that started a process.
 pub const INSTANCE: &str = "SANDBOX_INSTANCE";
@@ -36,7 +36,7 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Gives this process its name and directory, cleans up after dead servers, starts the reaper.
+    /// Gives this process its name, in its environment and in its limits. The first thing that a server does.
     ///
     /// The environment of a process that has threads cannot be changed safely, so the process
     /// replaces itself by itself, with the two variables set: the same process id, a millisecond
@@ -44,11 +44,12 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// When the directory or the reaper cannot be made.
-    pub fn enter() -> io::Result<Self> {
-        let name = name_of(std::process::id()).unwrap_or_default();
+    /// When this user's directory cannot be made.
+    pub fn enter() -> io::Result<()> {
+        let name = own_name();
         if env::var(INSTANCE).is_ok_and(|current| current == name) {
-            return Self::begin(&name);
+            mark(&name);
+            return Ok(());
         }
         let directory = base()?.join(&name);
         let error = Command::new("/proc/self/exe")
@@ -60,13 +61,19 @@ impl Instance {
         Err(error)
     }
 
-    fn begin(name: &str) -> io::Result<Self> {
+    /// Makes the server's directory, cleans up after dead servers, starts the reaper.
+    ///
+    /// # Errors
+    ///
+    /// When the directory or the reaper cannot be made.
+    pub fn begin() -> io::Result<Self> {
         sweep();
-        let directory = base()?.join(name);
+        let name = own_name();
+        let directory = base()?.join(&name);
         make(&directory)?;
         let mut reaper = Command::new("/proc/self/exe")
             .arg(REAP)
-            .arg(name)
+            .arg(&name)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -127,7 +134,8 @@ fn remove(name: &str) {
 }
 
 fn kill_marked(name: &str) -> usize {
-    let marker = format!("{INSTANCE}={name}");
+    let variable = format!("{INSTANCE}={name}");
+    let limit = limit_of(name).map(|limit| limit.to_string());
     // A server that stops in order waits for its reaper, and carries the name too.
     let spared = [Some(std::process::id()), owner(name)];
     let mut killed = 0;
@@ -139,15 +147,54 @@ fn kill_marked(name: &str) -> usize {
         else {
             continue;
         };
-        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-        let carries_it = environment
-            .split(|byte| *byte == 0)
-            .any(|variable| variable == marker.as_bytes());
+        let process = entry.path();
+        let carries_it = has_variable(&process, &variable)
+            || limit
+                .as_deref()
+                .is_some_and(|limit| has_limit(&process, limit));
         if carries_it && !spared.contains(&Some(pid)) && kill(pid) {
             killed += 1;
         }
     }
     killed
+}
+
+fn has_variable(process: &Path, variable: &str) -> bool {
+    let environment = fs::read(process.join("environ")).unwrap_or_default();
+    let mut variables = environment.split(|byte| *byte == 0);
+    variables.any(|found| found == variable.as_bytes())
+}
+
+fn has_limit(process: &Path, limit: &str) -> bool {
+    let limits = fs::read_to_string(process.join("limits")).unwrap_or_default();
+    let of_locks = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max file locks"));
+    of_locks.and_then(|values| values.split_whitespace().next()) == Some(limit)
+}
+
+/// Marks this process, and with it all that it starts, by a limit that the kernel has not heeded since Linux 2.4.25:
+/// it goes from process to process like the environment, and unlike that is not cleared by `env -i` or `sudo`.
+fn mark(name: &str) {
+    let Some(limit) = limit_of(name) else {
+        return;
+    };
+    let now = getrlimit(Resource::Locks);
+    let marked = Rlimit {
+        current: Some(limit),
+        ..now
+    };
+    // Under a lower limit, which nobody sets, the environment alone has to do.
+    let _ = setrlimit(Resource::Locks, marked);
+}
+
+/// A number that stands for a server's name.
+fn limit_of(name: &str) -> Option<u64> {
+    /// Start times are counted in hundredths of a second: 700 years fit. Process ids have 22 bits at most.
+    const BITS: u32 = 41;
+    let (pid, started) = name.split_once('-')?;
+    let (pid, started): (u64, u64) = (pid.parse().ok()?, started.parse().ok()?);
+    (started < 1 << BITS && pid < 1 << 22).then_some(pid << BITS | started)
 }
 
 fn kill(pid: u32) -> bool {
@@ -167,6 +214,10 @@ fn owner(name: &str) -> Option<u32> {
     name.split_once('-')?.0.parse().ok()
 }
 
+fn own_name() -> String {
+    name_of(std::process::id()).unwrap_or_default()
+}
+
 /// Process id and start time: together they never come again while the machine is up.
 fn name_of(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -181,7 +232,7 @@ fn name_of(pid: u32) -> Option<String> {
 fn base() -> io::Result<PathBuf> {
     let user = rustix::process::getuid().as_raw();
     let base = env::temp_dir().join(format!("sandbox-{user}"));
-    make(&base)?;
+    make(&base).map_err(|error| io::Error::other(format!("{}: {error}", base.display())))?;
     if is_own(&base, user) {
         return Ok(base);
     }

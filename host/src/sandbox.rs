@@ -111,11 +111,11 @@ impl Sandbox {
         }
     }
 
-    /// Opens the server for calls, unless it is being stopped already.
-    pub fn open(&self) {
-        let _ = self
-            .state
-            .compare_exchange(STARTING, READY, Ordering::AcqRel, Ordering::Acquire);
+    /// Opens the server for calls, unless it is being stopped already; whether it did.
+    pub fn open(&self) -> bool {
+        self.state
+            .compare_exchange(STARTING, READY, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     /// Lets a call, or anything that makes or ends sessions, in.

@@ -65,7 +65,10 @@ impl Checker {
 
     /// Every fault of `value`, in the order of the schema's keywords.
     pub fn all(&self, value: &Value) -> Vec<Fault> {
-        self.faults(value).collect()
+        let mut faults: Vec<Fault> = self.faults(value).collect();
+        // A value of the wrong type breaks its type and its range, and is told the same both times.
+        faults.dedup();
+        faults
     }
 
     /// The pointers of all strings in `value` that the schema declares to be paths

@@ -5,10 +5,10 @@ use std::{path::PathBuf, process::ExitCode};
 use sandbox_plugin_api::host::table;
 use serde::Serialize;
 
-use super::{client, read, say};
+use super::{client, say};
 use crate::{
     boot,
-    config::{Diagnostic, Environment, Severity},
+    config::{self, Config, ConfigError, Diagnostic, Environment, Loaded, Severity},
     logging::PluginLog,
 };
 
@@ -49,7 +49,9 @@ struct Report<'a> {
 }
 
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let (diagnostics, resources) = check(args);
+    let environment = Environment::process();
+    let read = Config::load(&args.config, &environment);
+    let (diagnostics, resources) = examine(read, &environment, args.insecure, args.verbose);
     let ok = diagnostics
         .iter()
         .all(|one| one.severity != Severity::Error);
@@ -77,26 +79,37 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn check(args: &CheckArgs) -> (Vec<Diagnostic>, Vec<String>) {
-    let environment = Environment::process();
-    let loaded = match read(&args.config, &environment) {
-        Ok(loaded) => loaded,
-        Err(diagnostics) => return (diagnostics, Vec::new()),
+/// Everything that is to be said about a configuration that was read, and the resources that it loads. Of one with
+/// mistakes the rest is looked at too: an operator mends all of them at once.
+pub(super) fn examine(
+    read: Result<Loaded, ConfigError>,
+    environment: &Environment,
+    insecure: bool,
+    verbose: bool,
+) -> (Vec<Diagnostic>, Vec<String>) {
+    let (loaded, mut diagnostics) = match read {
+        Ok(mut loaded) => {
+            let notes = std::mem::take(&mut loaded.notes);
+            (loaded, notes)
+        }
+        Err(ConfigError::Invalid {
+            diagnostics,
+            rest: Some(rest),
+        }) => (*rest, diagnostics),
+        Err(error) => return (error.diagnostics(), Vec::new()),
     };
-    let mut diagnostics = loaded.notes.clone();
     diagnostics.extend(
         loaded
-            .check_exposure(args.insecure)
+            .check_exposure(insecure)
             .err()
             .map(|exposed| *exposed),
     );
     let host = table(Box::new(PluginLog::default()), 1);
-    let booted = boot::load(&loaded, &environment, host, args.verbose);
+    let booted = boot::load(&loaded, environment, host, verbose);
     diagnostics.extend(booted.diagnostics);
-    (
-        diagnostics,
-        booted.ready.into_iter().map(|ready| ready.name).collect(),
-    )
+    config::sort(&mut diagnostics);
+    let names = booted.ready.into_iter().map(|ready| ready.name);
+    (diagnostics, names.collect())
 }
 
 fn list(names: &[String]) -> String {

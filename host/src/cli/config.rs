@@ -1,13 +1,13 @@
 //! `sandbox config`: the JSON Schema for editors, and the configuration in force.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use sandbox_plugin_api::host::table;
 
 use super::{ConfigFile, client, read, say};
 use crate::{
     boot,
-    config::{Environment, json_schema, json_schema_with_plugins},
+    config::{Environment, Loaded, json_schema, json_schema_with_plugins},
     logging::PluginLog,
 };
 
@@ -34,18 +34,27 @@ pub(super) fn run(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
     match command {
         ConfigCommand::Schema { config: None } => client::print_json(&json_schema())?,
         ConfigCommand::Schema { config: Some(path) } => return schema_of(path),
-        ConfigCommand::Show(file) => match read(&file.config, &Environment::process()) {
-            Ok(loaded) => client::print_json(&loaded.effective())?,
-            Err(diagnostics) => {
-                say(&diagnostics);
-                return Ok(ExitCode::FAILURE);
-            }
-        },
+        ConfigCommand::Show(file) => return show(&file.config, |_| {}),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn schema_of(path: &std::path::Path) -> anyhow::Result<ExitCode> {
+/// Prints a configuration as it would be in force with what the command line says.
+pub(super) fn show(path: &Path, overridden: impl FnOnce(&mut Loaded)) -> anyhow::Result<ExitCode> {
+    match read(path, &Environment::process()) {
+        Ok(mut loaded) => {
+            overridden(&mut loaded);
+            client::print_json(&loaded.effective())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(diagnostics) => {
+            say(&diagnostics);
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn schema_of(path: &Path) -> anyhow::Result<ExitCode> {
     let environment = Environment::process();
     let loaded = match read(path, &environment) {
         Ok(loaded) => loaded,

@@ -3,13 +3,12 @@
 use std::{process::ExitCode, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
-use tracing::level_filters::LevelFilter;
 
 use super::{
-    ConfigFile, block_on, client, read, say,
-    serve::{Interrupts, Prepared, run_loaded, stop},
+    ConfigFile, block_on, client,
+    serve::{Interrupts, Log, Prepared, Start, run_server, stop},
 };
-use crate::{config::Environment, logging::Format, mcp};
+use crate::{config::LogLevel, logging::Format, mcp};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -28,8 +27,8 @@ pub(super) struct McpArgs {
     #[command(flatten)]
     key: client::KeyArgs,
     /// Log this much, to standard error
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    log_level: LevelFilter,
+    #[arg(long, value_name = "LEVEL", ignore_case = true, default_value = "warn")]
+    log_level: LogLevel,
 }
 
 pub(super) fn run(args: &McpArgs) -> anyhow::Result<ExitCode> {
@@ -38,17 +37,17 @@ pub(super) fn run(args: &McpArgs) -> anyhow::Result<ExitCode> {
         block_on(mcp::bridge(url, key.as_deref()))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let environment = Environment::process();
-    let loaded = match read(&args.file.config, &environment) {
-        Ok(loaded) => loaded,
-        Err(diagnostics) => {
-            say(&diagnostics);
-            return Ok(ExitCode::FAILURE);
-        }
+    let start = Start {
+        config: &args.file.config,
+        log: Log {
+            level: Some(args.log_level),
+            format: Format::Text,
+        },
+        // It listens to nobody else.
+        insecure: true,
+        verbose: false,
     };
-    say(&loaded.notes);
-    let log = (args.log_level, Format::Text);
-    run_loaded(loaded, &environment, log, false, serve)
+    run_server(&start, |_| {}, serve)
 }
 
 async fn serve(prepared: Prepared) -> anyhow::Result<ExitCode> {
@@ -57,7 +56,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<ExitCode> {
     let warming = Arc::clone(&sandbox);
     tokio::spawn(async move {
         warming.warm_up().await;
-        warming.open();
+        let _ = warming.open();
     });
     let mut interrupts = Interrupts::listen()?;
     let closing = CancellationToken::new();

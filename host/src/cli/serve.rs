@@ -1,6 +1,8 @@
 //! `sandbox serve`: the server's life from start to exit.
 
 use std::{
+    io::ErrorKind,
+    path::Path,
     process::ExitCode,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -11,20 +13,29 @@ use sandbox_plugin_api::host::table;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::level_filters::LevelFilter;
+use tracing::{Level, level_filters::LevelFilter};
 
-use super::{ConfigFile, client, read, say};
+use super::{ConfigFile, check::examine, config, say};
 use crate::{
     boot,
-    config::{Environment, Host, Loaded, LogLevel, Severity},
+    config::{Config, Diagnostic, Environment, Host, Loaded, LogLevel, Severity, sort},
     http,
     instance::Instance,
     logging::{self, Format, PluginLog},
     observe::{Feed, Observers},
     sandbox::Sandbox,
 };
+
+/// How long a server that is not to wait takes to stop, and then to send its last answers.
+const FORCED: Duration = Duration::from_millis(500);
+
+/// Within this time, a second signal is an echo of the first.
+const ECHO: Duration = Duration::from_millis(100);
+
+const PREPARING: &str = "preparing the server's own directory";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -45,8 +56,8 @@ pub(super) struct ServeArgs {
     #[arg(short, long)]
     port: Option<u16>,
     /// Log this much instead of what the file says
-    #[arg(long, value_name = "LEVEL")]
-    log_level: Option<LevelFilter>,
+    #[arg(long, value_name = "LEVEL", ignore_case = true)]
+    log_level: Option<LogLevel>,
     /// The form of the log
     #[arg(long, value_enum, default_value_t)]
     log_format: Format,
@@ -63,32 +74,41 @@ pub(super) struct ServeArgs {
 
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let environment = Environment::process();
-    let mut loaded = match read(&args.file.config, &environment) {
-        Ok(loaded) => loaded,
-        Err(diagnostics) => {
-            say(&diagnostics);
-            return Ok(ExitCode::FAILURE);
-        }
+    let overridden = |loaded: &mut Loaded| {
+        loaded.override_listen(args.host.clone(), args.port);
+        let server = &mut loaded.config.server;
+        server.log_level = args.log_level.unwrap_or(server.log_level);
     };
-    loaded.override_listen(args.host.clone(), args.port);
     if args.show_config {
-        client::print_json(&loaded.effective())?;
-        return Ok(ExitCode::SUCCESS);
+        return config::show(&args.file.config, overridden);
     }
-    say(&loaded.notes);
-    if let Err(exposed) = loaded.check_exposure(args.insecure) {
-        say(&[*exposed]);
-        return Ok(ExitCode::FAILURE);
-    }
-    let log = (
-        args.log_level
-            .unwrap_or_else(|| level(loaded.config.server.log_level)),
-        args.log_format,
-    );
-    run_loaded(loaded, &environment, log, args.verbose, |prepared| {
-        serve(prepared, started)
-    })
+    let start = Start {
+        config: &args.file.config,
+        log: Log {
+            level: args.log_level,
+            format: args.log_format,
+        },
+        insecure: args.insecure,
+        verbose: args.verbose,
+    };
+    run_server(&start, overridden, |prepared| serve(prepared, started))
+}
+
+/// What a server is started with.
+pub(super) struct Start<'a> {
+    pub(super) config: &'a Path,
+    pub(super) log: Log,
+    /// Other machines may reach it without a key.
+    pub(super) insecure: bool,
+    pub(super) verbose: bool,
+}
+
+/// How a server logs.
+#[derive(Clone, Copy)]
+pub(super) struct Log {
+    /// Instead of the level that the configuration names.
+    pub(super) level: Option<LogLevel>,
+    pub(super) format: Format,
 }
 
 /// What a server is made of.
@@ -109,17 +129,58 @@ impl Prepared {
     }
 }
 
-/// Loads the plugins and does `work` with them, as a process that cleans up behind itself.
-pub(super) fn run_loaded<W: Future<Output = anyhow::Result<ExitCode>>>(
-    loaded: Loaded,
-    environment: &Environment,
-    (level, format): (LevelFilter, Format),
-    verbose: bool,
+/// Reads a configuration, loads its plugins and does `work` with them, as a process that cleans up behind itself.
+pub(super) fn run_server<W: Future<Output = anyhow::Result<ExitCode>>>(
+    start: &Start<'_>,
+    override_with: impl FnOnce(&mut Loaded),
     work: impl FnOnce(Prepared) -> W,
 ) -> anyhow::Result<ExitCode> {
-    let instance = Instance::enter().context("preparing the server's own directory")?;
+    // Before anything is read, as this begins the process anew.
+    Instance::enter().context(PREPARING)?;
+    let environment = Environment::process();
     let feed = Arc::new(Feed::default());
-    logging::start(level, format, &feed);
+    let Log { level, format } = start.log;
+    let ended = match Config::load(start.config, &environment) {
+        Ok(mut loaded) => {
+            override_with(&mut loaded);
+            let level = level.unwrap_or(loaded.config.server.log_level);
+            logging::start(level.into(), format, &feed);
+            run_loaded(start, loaded, &environment, feed, work)
+        }
+        Err(error) => {
+            logging::start(level.unwrap_or(LogLevel::Info).into(), format, &feed);
+            let (said, _) = examine(Err(error), &environment, start.insecure, start.verbose);
+            tell(&said, format);
+            Ok(ExitCode::FAILURE)
+        }
+    };
+    let ended = ended.or_else(|error| match format {
+        Format::Text => Err(error),
+        // A log of JSON has nothing else in it.
+        Format::Json => {
+            tracing::error!("{error:#}");
+            Ok(ExitCode::FAILURE)
+        }
+    });
+    logging::flush();
+    ended
+}
+
+fn run_loaded<W: Future<Output = anyhow::Result<ExitCode>>>(
+    start: &Start<'_>,
+    mut loaded: Loaded,
+    environment: &Environment,
+    feed: Arc<Feed>,
+    work: impl FnOnce(Prepared) -> W,
+) -> anyhow::Result<ExitCode> {
+    let instance = Instance::begin().context(PREPARING)?;
+    let mut said = std::mem::take(&mut loaded.notes);
+    said.extend(
+        loaded
+            .check_exposure(start.insecure)
+            .err()
+            .map(|exposed| *exposed),
+    );
     let threads = u32::try_from(loaded.config.server.plugin_threads).unwrap_or(u32::MAX);
     let plugin_log = PluginLog::default();
     let plugins_tell = Arc::clone(&plugin_log.observers);
@@ -127,14 +188,12 @@ pub(super) fn run_loaded<W: Future<Output = anyhow::Result<ExitCode>>>(
         &loaded,
         environment,
         table(Box::new(plugin_log), threads),
-        verbose,
+        start.verbose,
     );
-    say(&booted.diagnostics);
-    if booted
-        .diagnostics
-        .iter()
-        .any(|one| one.severity == Severity::Error)
-    {
+    said.extend(booted.diagnostics);
+    sort(&mut said);
+    tell(&said, start.log.format);
+    if said.iter().any(|one| one.severity == Severity::Error) {
         instance.leave();
         return Ok(ExitCode::FAILURE);
     }
@@ -151,8 +210,39 @@ pub(super) fn run_loaded<W: Future<Output = anyhow::Result<ExitCode>>>(
     // Plugins may have left threads of their own behind in calls that never ended.
     runtime.shutdown_timeout(Duration::from_millis(100));
     instance.leave();
-    logging::flush();
     result
+}
+
+/// Says diagnostics where the log goes: a log of JSON has nothing else in it.
+fn tell(diagnostics: &[Diagnostic], format: Format) {
+    let logged = tracing::enabled!(target: "sandbox::config", Level::ERROR);
+    if format == Format::Text || !logged {
+        return say(diagnostics);
+    }
+    for diagnostic in diagnostics {
+        // An event's level is part of its call site, so each level has one.
+        macro_rules! event {
+            ($level:expr) => {{
+                let place = diagnostic.location.as_ref();
+                tracing::event!(
+                    target: "sandbox::config",
+                    $level,
+                    file = place.map(|place| place.file.as_str()),
+                    line = place.map(|place| place.line),
+                    column = place.map(|place| place.column),
+                    pointer = diagnostic.pointer,
+                    hint = diagnostic.hint,
+                    "{}",
+                    diagnostic.message
+                )
+            }};
+        }
+        match diagnostic.severity {
+            Severity::Error => event!(Level::ERROR),
+            Severity::Warning => event!(Level::WARN),
+            Severity::Note => event!(Level::INFO),
+        }
+    }
 }
 
 async fn serve(prepared: Prepared, started: Instant) -> anyhow::Result<ExitCode> {
@@ -178,24 +268,38 @@ async fn serve(prepared: Prepared, started: Instant) -> anyhow::Result<ExitCode>
         url = format!("http://{address}"),
         "listening"
     );
+    if !address.ip().is_loopback() && sandbox.config.security.keys.is_empty() {
+        tracing::warn!("everybody who can connect may run anything, as `--insecure` allows");
+    }
     let warming = Arc::clone(&sandbox);
     tokio::spawn(async move {
         warming.warm_up().await;
-        warming.open();
-        tracing::info!(after_ms = started.elapsed().as_millis(), "ready");
+        if warming.open() {
+            tracing::info!(after_ms = started.elapsed().as_secs_f64() * 1e3, "ready");
+        }
     });
     if sandbox.observers.audit.is_some() {
         reopen_on_hangup(Arc::clone(&sandbox))?;
     }
     let mut interrupts = Interrupts::listen()?;
-    tokio::select! {
-        () = interrupts.next() => tracing::info!("stopping; again to stop at once"),
-        () = sandbox.stop_asked.cancelled() => tracing::info!("stopping, as a client asked"),
-    }
-    stop(&sandbox, grace, &mut interrupts).await;
+    let forced = tokio::select! {
+        () = interrupts.next() => {
+            tracing::info!("stopping; again to stop at once");
+            stop(&sandbox, grace, &mut interrupts).await
+        }
+        // Whoever asked has stopped it already, within the time that they gave it.
+        () = sandbox.stop_asked.cancelled() => {
+            tracing::info!("stopped, as a client asked");
+            false
+        }
+    };
     // The last answers, that of the request to stop among them, still reach their clients.
     closing.cancel();
-    front.await?;
+    if forced {
+        let _ = timeout(FORCED, front).await;
+    } else {
+        front.await?;
+    }
     sandbox.observers.close().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -214,21 +318,22 @@ fn reopen_on_hangup(sandbox: Arc<Sandbox>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Stops in order; a second signal takes the time away that calls would have had.
-pub(super) async fn stop(sandbox: &Sandbox, grace: Duration, interrupts: &mut Interrupts) {
-    let ended = tokio::select! {
-        ended = sandbox.stop(grace) => ended,
-        () = interrupts.next() => {
+/// Stops in order, unless a second signal does not wait for that; whether it came.
+pub(super) async fn stop(sandbox: &Sandbox, grace: Duration, interrupts: &mut Interrupts) -> bool {
+    tokio::select! {
+        ended = sandbox.stop(grace) => {
+            tracing::info!(sessions_cleaned = ended, "stopped");
+            false
+        }
+        () = interrupts.again() => {
             tracing::warn!("stopping at once");
             sandbox.called_off.cancel();
-            tokio::select! {
-                ended = sandbox.stop(Duration::ZERO) => ended,
-                // What is left now is killed by the reaper.
-                () = interrupts.next() => 0,
-            }
+            // What has not left by then is killed by the reaper.
+            let in_order = timeout(FORCED, sandbox.stop(Duration::ZERO)).await;
+            tracing::info!(sessions_cleaned = in_order.ok(), "stopped");
+            true
         }
-    };
-    tracing::info!(sessions_cleaned = ended, "stopped");
+    }
 }
 
 async fn listen(loaded: &Loaded) -> anyhow::Result<TcpListener> {
@@ -237,22 +342,30 @@ async fn listen(loaded: &Loaded) -> anyhow::Result<TcpListener> {
         Host::Address(address) => (address.to_string(), server.port),
         Host::Name(name) => (name.clone(), server.port),
     };
-    TcpListener::bind(&address).await.with_context(|| {
-        format!(
-            "cannot listen on {}:{}; is another server running there? `--port 0` picks a free port",
-            server.host, server.port
-        )
+    TcpListener::bind(&address).await.map_err(|error| {
+        let advice = match error.kind() {
+            ErrorKind::AddrInUse => {
+                "; is another server running there? `--port 0` picks a free port"
+            }
+            ErrorKind::PermissionDenied => "; ports below 1024 are the system's, 18890 is not",
+            ErrorKind::AddrNotAvailable => "; it is not an address of this machine",
+            _ => "",
+        };
+        let (host, port) = (&server.host, server.port);
+        anyhow::anyhow!("cannot listen on {host}:{port}: {error}{advice}")
     })
 }
 
-const fn level(level: LogLevel) -> LevelFilter {
-    match level {
-        LogLevel::Off => LevelFilter::OFF,
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
+impl From<LogLevel> for LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Off => Self::OFF,
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
     }
 }
 
@@ -275,5 +388,16 @@ impl Interrupts {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+    }
+
+    /// One that comes after the first. A program that signals a process and its group signals it twice at once.
+    async fn again(&mut self) {
+        let echoes = async {
+            loop {
+                self.next().await;
+            }
+        };
+        let _ = timeout(ECHO, echoes).await;
+        self.next().await;
     }
 }

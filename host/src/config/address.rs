@@ -98,16 +98,19 @@ impl Url {
         {
             return Err("it must not hold a user or password".to_owned());
         }
-        let host = uri
-            .host()
-            .unwrap_or_default()
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let named = uri.host().unwrap_or_default();
+        let port = match authority[named.len()..].trim_start_matches(':') {
+            "" => None,
+            port => Some(
+                port.parse()
+                    .map_err(|_| format!("`{port}` is not a port"))?,
+            ),
+        };
+        let host = named
             .parse()
             .map_err(|error: InvalidHost| error.to_string())?;
-        Ok(Self {
-            https,
-            host,
-            port: uri.port_u16(),
-        })
+        Ok(Self { https, host, port })
     }
 
     /// `http://127.0.0.1:18890` names the socket itself; a name or https may be a proxy before it.

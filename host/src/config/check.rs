@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{diagnostic::Diagnostic, document::Document, masking::hides_a_secret, refused};
+use super::{diagnostic::Diagnostic, document::Document, masking::may_be_secret, refused};
 use crate::schema::{Checker, Fault, Problem, dotted, split};
 
 /// The outcome of a check.
@@ -80,7 +80,7 @@ fn type_placeholder(value: &mut Value, pointer: &str, document: &Document, base:
 
 /// A fault with its place in the file and the advice that goes with it.
 pub(super) fn diagnostic(fault: &Fault, checker: &Checker, document: &Document) -> Diagnostic {
-    let secret = hides_a_secret(&fault.pointer);
+    let secret = may_be_secret(&fault.pointer);
     let discreet = secret || document.is_from_environment(&fault.pointer);
     let mut found = match (&fault.problem, refused::find(&fault.pointer)) {
         (Problem::UnknownKey { .. }, Some(refused)) => {
@@ -101,7 +101,6 @@ pub(super) fn diagnostic(fault: &Fault, checker: &Checker, document: &Document) 
         Problem::UnknownKey { .. } => document.locate_key(&fault.pointer),
         _ => document.locate(&fault.pointer),
     };
-    found.secret = secret;
     found
 }
 
@@ -109,7 +108,7 @@ pub(super) fn diagnostic(fault: &Fault, checker: &Checker, document: &Document) 
 fn without_value(fault: &Fault) -> Fault {
     let mut fault = fault.clone();
     if let Problem::WrongValue { found, .. } = &mut fault.problem {
-        "something else".clone_into(found);
+        "something else, which is not shown".clone_into(found);
     }
     fault
 }
@@ -134,8 +133,13 @@ fn misplaced(fault: &Fault, checker: &Checker) -> Option<String> {
 /// The value without what is wrong in it, so that the rules can look at the rest.
 pub(super) fn pruned(mut value: Value, faults: &[Fault]) -> Value {
     for fault in faults {
-        if !matches!(fault.problem, Problem::MissingKey { .. }) {
-            remove(&mut value, &fault.pointer);
+        match fault.problem {
+            // What lacks a key is nothing without it.
+            Problem::MissingKey { .. } => {
+                let (parent, _) = split(&fault.pointer).unwrap_or_default();
+                remove(&mut value, parent);
+            }
+            _ => remove(&mut value, &fault.pointer),
         }
     }
     value

@@ -33,6 +33,9 @@ pub struct Location {
     span: Range<usize>,
     #[serde(skip)]
     source: Arc<Source>,
+    /// The line holds a secret and must not be repeated.
+    #[serde(skip)]
+    secret: bool,
 }
 
 impl Location {
@@ -44,7 +47,15 @@ impl Location {
             column,
             span,
             source: Arc::clone(source),
+            secret: false,
         }
+    }
+
+    /// The same place, whose lines are not repeated if they hold one of these secrets.
+    pub(super) fn without(mut self, secrets: &[Range<usize>]) -> Self {
+        let lines = self.source.lines_around(&self.span);
+        self.secret = (secrets.iter()).any(|at| at.start < lines.end && lines.start < at.end);
+        self
     }
 }
 
@@ -63,9 +74,6 @@ pub struct Diagnostic {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// The line may hold a secret and must not be repeated.
-    #[serde(skip)]
-    pub(super) secret: bool,
 }
 
 impl Diagnostic {
@@ -80,7 +88,6 @@ impl Diagnostic {
             pointer: pointer.into(),
             message: message.into(),
             hint: None,
-            secret: false,
         }
     }
 
@@ -110,7 +117,7 @@ impl Diagnostic {
         };
         let title = level.primary_title(self.message.as_str());
         let group = match &self.location {
-            Some(location) if self.secret => title.element(
+            Some(location) if location.secret => title.element(
                 annotate_snippets::Origin::path(location.file.as_str())
                     .line(location.line)
                     .char_column(location.column),
@@ -196,6 +203,6 @@ fn summary(diagnostics: &[Diagnostic]) -> String {
 }
 
 /// In the order of the file, which is the order in which an operator mends them.
-pub(super) fn sort(diagnostics: &mut [Diagnostic]) {
+pub fn sort(diagnostics: &mut [Diagnostic]) {
     diagnostics.sort_by_key(Diagnostic::order);
 }

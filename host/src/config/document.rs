@@ -30,6 +30,14 @@ impl Source {
         let line = before.matches('\n').count() + 1;
         (line, before[line_start..].chars().count() + 1)
     }
+
+    /// The whole lines that a part of the text touches.
+    pub(super) fn lines_around(&self, span: &Range<usize>) -> Range<usize> {
+        let bytes = self.text.as_bytes();
+        let start = memchr::memrchr(b'\n', &bytes[..span.start]).map_or(0, |newline| newline + 1);
+        let end = memchr::memchr(b'\n', &bytes[span.end..]).map_or(bytes.len(), |it| span.end + it);
+        start..end
+    }
 }
 
 /// Where a value stands, and the key before it when it is a member of an object.
@@ -46,6 +54,8 @@ pub struct Document {
     pub(super) directory: PathBuf,
     pub(super) value: Value,
     pub(super) places: HashMap<String, Place>,
+    /// Where texts stand that must not be repeated.
+    pub(super) secrets: Vec<Range<usize>>,
     pub(super) placeholders: Placeholders,
 }
 
@@ -96,16 +106,20 @@ impl Document {
 
     fn nearest(&self, pointer: &str, span: impl Fn(&Place) -> Range<usize>) -> Option<Location> {
         if let Some(place) = self.places.get(pointer) {
-            return Some(Location::new(&self.source, span(place)));
+            return Some(self.location(span(place)));
         }
         let mut around = pointer;
         while let Some((parent, _)) = around.rsplit_once('/') {
             if let Some(place) = self.places.get(parent) {
-                return Some(Location::new(&self.source, self.opening(parent, place)));
+                return Some(self.location(self.opening(parent, place)));
             }
             around = parent;
         }
         None
+    }
+
+    fn location(&self, span: Range<usize>) -> Location {
+        Location::new(&self.source, span).without(&self.secrets)
     }
 
     /// What stands for an object that lacks something: its key, or for the document its first brace.

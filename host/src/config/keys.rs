@@ -160,6 +160,12 @@ fn readable_by_others(_: &Path) -> bool {
 }
 
 fn judge(key: &str, at: &str, diagnostics: &mut Vec<Diagnostic>) {
+    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        diagnostics.push(
+            Diagnostic::error(at, "a key that no client can send in a header")
+                .hint("use letters, digits and punctuation of ASCII, without spaces"),
+        );
+    }
     if key.chars().count() < SHORT {
         diagnostics.push(
             Diagnostic::warning(
@@ -188,10 +194,8 @@ fn refuse_twins(keys: &[(String, ApiKey)], diagnostics: &mut Vec<Diagnostic>) {
     }
 }
 
-fn from_hex(hex: &str) -> Option<[u8; 32]> {
+fn from_hex(digits: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    (hex.len() == 64).then_some(digest)
+    hex::decode_to_slice(digits, &mut digest).ok()?;
+    Some(digest)
 }

@@ -33,6 +33,8 @@ pub struct Loaded {
     pub document: Document,
     /// Warnings and notes.
     pub notes: Vec<Diagnostic>,
+    /// What is known to be wrong: nothing, unless this is the rest of a file with mistakes.
+    wrong: Vec<String>,
 }
 
 /// Why a configuration cannot be run.
@@ -51,6 +53,8 @@ pub enum ConfigError {
     Invalid {
         /// Everything that was found, warnings and notes included, in the order of the file.
         diagnostics: Vec<Diagnostic>,
+        /// The file without what is wrong in it, to look for more: nothing is to be run with it.
+        rest: Option<Box<Loaded>>,
     },
 }
 
@@ -61,7 +65,7 @@ impl ConfigError {
             Self::Unreadable { source, .. } => {
                 vec![Diagnostic::error("", format!("{self}: {source}"))]
             }
-            Self::Invalid { diagnostics } => diagnostics.clone(),
+            Self::Invalid { diagnostics, .. } => diagnostics.clone(),
         }
     }
 }
@@ -98,22 +102,33 @@ impl Config {
             Err(fatal) => {
                 return Err(ConfigError::Invalid {
                     diagnostics: vec![*fatal],
+                    rest: None,
                 });
             }
         };
         diagnostics.extend(expand(&mut document, environment));
         let config = checked(&document, &mut diagnostics);
         diagnostic::sort(&mut diagnostics);
-        let failed = diagnostics
+        let errors = diagnostics
             .iter()
-            .any(|found| found.severity == Severity::Error);
-        match config {
-            Some(config) if !failed => Ok(Loaded {
-                config,
-                document,
+            .filter(|found| found.severity == Severity::Error);
+        let wrong: Vec<String> = errors.map(|error| error.pointer.clone()).collect();
+        let failed = !wrong.is_empty();
+        let loaded = config.map(|config| Loaded {
+            config,
+            document,
+            notes: Vec::new(),
+            wrong,
+        });
+        match loaded {
+            Some(loaded) if !failed => Ok(Loaded {
                 notes: diagnostics,
+                ..loaded
             }),
-            _ => Err(ConfigError::Invalid { diagnostics }),
+            rest => Err(ConfigError::Invalid {
+                diagnostics,
+                rest: rest.map(Box::new),
+            }),
         }
     }
 }
@@ -146,21 +161,40 @@ fn checked(document: &Document, diagnostics: &mut Vec<Diagnostic>) -> Option<Con
             .into_iter()
             // What is said about something that has faults inside may follow from those alone.
             .filter(|rule| {
-                !faults
-                    .iter()
-                    .any(|fault| is_within(&fault.pointer, &rule.pointer))
-                    && !unresolved.contains(&rule.pointer)
+                let known = faults.iter().map(|fault| &fault.pointer).chain(unresolved);
+                !known
+                    .into_iter()
+                    .any(|known| is_within(known, &rule.pointer))
             })
-            .map(|mut rule| {
-                rule.location = document.locate(&rule.pointer);
-                rule.secret = masking::hides_a_secret(&rule.pointer);
-                rule
-            }),
+            .map(|rule| placed(rule, document)),
     );
     Some(config)
 }
 
+/// What a rule says, at its place, and without what came from the environment.
+fn placed(mut rule: Diagnostic, document: &Document) -> Diagnostic {
+    let value = document.value().pointer(&rule.pointer);
+    if let Some(Value::String(text)) = value
+        && !text.is_empty()
+        && document.is_from_environment(&rule.pointer)
+    {
+        rule.message = rule.message.replace(text, masking::MASK);
+    }
+    // An object is long; its name says which it is.
+    rule.location = match value {
+        Some(Value::Object(_)) => document.locate_key(&rule.pointer),
+        _ => document.locate(&rule.pointer),
+    };
+    rule
+}
+
 impl Loaded {
+    /// Whether something at, in or around this place is known to be wrong, so that nothing can be said from it.
+    pub fn is_wrong(&self, pointer: &str) -> bool {
+        let mut wrong = self.wrong.iter();
+        wrong.any(|wrong| is_within(wrong, pointer) || is_within(pointer, wrong))
+    }
+
     /// What the command line says about the address holds before what the file says.
     pub fn override_listen(&mut self, host: Option<Host>, port: Option<u16>) {
         let server = &mut self.config.server;
@@ -185,11 +219,12 @@ impl Loaded {
     /// # Errors
     /// With what to do about it.
     pub fn check_exposure(&self, insecure: bool) -> Result<(), Box<Diagnostic>> {
+        let at = "/server/host";
         let host = &self.config.server.host;
-        if insecure || host.is_loopback() || !self.config.security.keys.is_empty() {
+        let unknown = self.is_wrong(at) || self.is_wrong("/security/auth");
+        if insecure || unknown || host.is_loopback() || !self.config.security.keys.is_empty() {
             return Ok(());
         }
-        let at = "/server/host";
         let written = self.document.value().pointer(at).and_then(Value::as_str);
         let location = written
             .filter(|written| {
@@ -200,9 +235,15 @@ impl Loaded {
             .and_then(|_| self.document.locate(at));
         let message =
             format!("listening on {host} lets other machines use every tool without a key");
+        let switched_off = self.document.value().pointer("/security/auth/enabled");
+        let first = match switched_off {
+            Some(Value::Bool(false)) => "remove `security.auth.enabled`, which is false",
+            _ => "add a key to `security.auth.keys`",
+        };
         Err(Box::new(Diagnostic::error(at, message).at(location).hint(
-            "add a key to `security.auth.keys`, listen on 127.0.0.1, or give `--insecure` \
-                 if everybody who can connect may run anything",
+            format!(
+                "{first}, listen on 127.0.0.1, or give `--insecure` if everybody who can connect may run anything"
+            ),
         )))
     }
 

@@ -28,12 +28,17 @@ pub(super) fn names_a_secret(pointer: &str) -> bool {
     })
 }
 
-/// Whether the line of the value at `pointer` must not be repeated in a message.
-pub(super) fn hides_a_secret(pointer: &str) -> bool {
+/// Whether the key of the value at `pointer` says that it is a secret.
+fn hides_a_secret(pointer: &str) -> bool {
     let named = pointer
         .rsplit('/')
         .find(|part| !part.chars().all(|c| c.is_ascii_digit()));
     named.is_some_and(names_a_secret)
+}
+
+/// Whether the text at `pointer` must not be repeated in a message. Whatever stands in `apis` may be a key.
+pub(super) fn may_be_secret(pointer: &str) -> bool {
+    hides_a_secret(pointer) || is_within(pointer, "/apis")
 }
 
 /// The effective configuration as JSON, its secrets masked.
@@ -50,8 +55,10 @@ pub(super) fn effective(config: &Config, document: &Document) -> Value {
 fn mask(value: &mut Value, at: &str, document: &Document) {
     match value {
         Value::String(text) => {
-            // What an API tool takes from the environment is nearly always a key under some other name.
-            let from_outside = is_within(at, "/apis") && document.is_from_environment(at);
+            // What an API tool or the environment of a program takes from ours is nearly always a key under some other
+            // name.
+            let may_be_key = is_within(at, "/apis") || at.split('/').any(|part| part == "env");
+            let from_outside = may_be_key && document.is_from_environment(at);
             if from_outside || names_a_secret(within_section(at)) {
                 MASK.clone_into(text);
             } else if let Some(masked) = without_credentials(text) {

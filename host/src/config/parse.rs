@@ -3,7 +3,7 @@
 //! `jsonc-parser` gives the places and the better messages; `serde_json` has the last word on what JSON is,
 //! so that no text is accepted here which another JSON reader would refuse.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashMap, ops::Range, path::PathBuf, sync::Arc};
 
 use jsonc_parser::{
     CollectOptions, ParseOptions,
@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use super::{
     diagnostic::{Diagnostic, Location},
     document::{Document, Place, Placeholders, Source},
+    masking::may_be_secret,
 };
 use crate::schema::{child, dotted};
 
@@ -53,13 +54,36 @@ pub(super) fn parse(
             source: Arc::clone(&source),
             directory,
             value: Value::Null,
-            places: Default::default(),
+            places: HashMap::default(),
+            secrets: Vec::new(),
             placeholders: Placeholders::default(),
         },
         diagnostics: Vec::new(),
     };
     reading.document.value = reading.whole()?;
-    Ok((reading.document, reading.diagnostics))
+    let Reading {
+        mut document,
+        diagnostics,
+        ..
+    } = reading;
+    document.secrets = secrets(&document);
+    let unsaid = |mut diagnostic: Diagnostic| {
+        let location = diagnostic.location.take();
+        diagnostic.at(location.map(|location| location.without(&document.secrets)))
+    };
+    let diagnostics = diagnostics.into_iter().map(unsaid).collect();
+    Ok((document, diagnostics))
+}
+
+/// Where the texts stand that must not be repeated.
+fn secrets(document: &Document) -> Vec<Range<usize>> {
+    let text = &document.source.text;
+    let is_secret = |(pointer, place): &(&String, &Place)| {
+        let is_text = text[place.value.clone()].starts_with('"');
+        is_text && may_be_secret(pointer)
+    };
+    let places = document.places.iter().filter(is_secret);
+    places.map(|(_, place)| place.value.clone()).collect()
 }
 
 fn text_of(name: &str, bytes: Vec<u8>) -> Result<String, Box<Diagnostic>> {
@@ -121,7 +145,9 @@ impl Reading<'_> {
             Ast::BooleanLit(literal) => Value::Bool(literal.value),
             Ast::StringLit(literal) => Value::String(literal.value.clone().into_owned()),
             // The whole text was read by serde_json before, so that this number is one.
-            Ast::NumberLit(literal) => serde_json::from_str(literal.value).unwrap_or_default(),
+            Ast::NumberLit(literal) => {
+                number(serde_json::from_str(literal.value).unwrap_or_default())
+            }
             Ast::Array(array) => (0..)
                 .zip(&array.elements)
                 .map(|(index, element): (usize, _)| {
@@ -209,6 +235,23 @@ impl Reading<'_> {
         let start = text.floor_char_boundary(range.start);
         let end = text.ceil_char_boundary(range.end.max(start));
         Location::new(self.source, start..end)
+    }
+}
+
+/// A whole number is one however it is written: `1e6` and `8080.0` are integers to JSON Schema, not to serde.
+fn number(value: Value) -> Value {
+    /// Up to here, every whole number has a floating-point number of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value.as_f64() {
+        Some(float) if value.is_f64() && float.fract() == 0.0 && float.abs() <= EXACT => {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "it is whole and not too large"
+            )]
+            let whole = float as i64;
+            Value::from(whole)
+        }
+        _ => value,
     }
 }
 

@@ -54,7 +54,10 @@ fn with_config(schema: &mut Value, name: &str, config: &Value) -> Value {
     resource
 }
 
-/// Allows in the file what is gone before the check: comment keys, and `${VAR}` for numbers and truth values.
+/// A text that is one placeholder and nothing else.
+const PLACEHOLDER: &str = r"^\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}$";
+
+/// Allows in the file what is gone before the check: comment keys, and `${VAR}` for what is not just any text.
 fn for_editors(schema: &mut schemars::Schema) {
     transform_subschemas(&mut for_editors, schema);
     let Some(node) = schema.as_object_mut() else {
@@ -80,9 +83,28 @@ fn for_editors(schema: &mut schemars::Schema) {
         let mut kinds = kinds;
         kinds.push(json!("string"));
         node.insert("type".to_owned(), Value::Array(kinds));
-        node.insert(
-            "pattern".to_owned(),
-            json!(r"^\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}$"),
-        );
+        node.insert("pattern".to_owned(), json!(PLACEHOLDER));
+    } else {
+        allow_placeholder(node);
+    }
+}
+
+/// Beside the texts that are listed or described, a placeholder may stand for one of them.
+fn allow_placeholder(node: &mut Map<String, Value>) {
+    let placeholder = json!({ "type": "string", "pattern": PLACEHOLDER });
+    for rule in ["enum", "pattern"] {
+        if !node.contains_key("anyOf")
+            && let Some(rest) = node.remove(rule)
+        {
+            node.insert("anyOf".to_owned(), json!([{ rule: rest }, placeholder]));
+        }
+    }
+    // One that is text may be one of several now.
+    if let Some(Value::Array(mut alternatives)) = node.remove("oneOf") {
+        let texts = |one: &Value| one.get("const").is_some_and(Value::is_string);
+        if alternatives.iter().any(texts) {
+            alternatives.push(placeholder);
+        }
+        node.insert("anyOf".to_owned(), Value::Array(alternatives));
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn settle(file: written::File, document: &Document) -> (Config, Vec<D
         diagnostics: Vec::new(),
     };
     let warmup = rules.warmup(&file);
+    rules.apis(&file);
     let server = rules.server(file.server);
     let resources = file
         .resources
@@ -124,6 +125,17 @@ impl Rules<'_> {
                 .as_ref()
                 .map_or_else(loopback, |url| url.host.clone()),
         };
+        if let Some(other) = socket.as_ref().map(|url| &url.host)
+            && let (Host::Address(ours), Host::Address(named)) = (&host, other)
+            && ours.is_loopback()
+            && ours != named
+        {
+            self.error(
+                "/server/url",
+                format!("`server.url` says {named}, but the server listens on {ours}"),
+                "make them the same, or leave one of them out",
+            );
+        }
         let port_of_url = socket.map(|url| url.port.unwrap_or(80));
         let port = written.port.or(port_of_url).unwrap_or(PORT);
         if let Some(other) = port_of_url.filter(|other| *other != port && host.is_loopback()) {
@@ -197,6 +209,21 @@ impl Rules<'_> {
         }
     }
 
+    fn apis(&mut self, file: &written::File) {
+        for name in file.apis.keys() {
+            self.diagnostics.push(
+                Diagnostic::new(
+                    Severity::Note,
+                    child("/apis", name),
+                    format!(
+                        "`apis.{name}` has no effect: this release has no backend that reads it"
+                    ),
+                )
+                .hint("keep it for one that does, or remove it"),
+            );
+        }
+    }
+
     fn security(&mut self, written: &written::Security) -> Security {
         Security {
             allowed_origins: self.origins(&written.allowed_origins),
@@ -252,6 +279,12 @@ impl Rules<'_> {
                     )
                     .hint("list the origins that need it, such as https://app.example.org"),
                 );
+            } else if let Some(usual) = without_usual_port(origin) {
+                self.error(
+                    &at,
+                    format!("`{origin}` is what no browser sends"),
+                    format!("write `{usual}`: the scheme's own port is left out"),
+                );
             } else if is_origin(origin) {
                 listed.push(origin.to_lowercase());
             } else {
@@ -273,7 +306,17 @@ impl Rules<'_> {
         const AT: &str = "/security/rate_limit";
         let (requests, per) = match (written.requests, written.requests_per_minute) {
             (Some(requests), None) => (requests, written.per),
-            (None, Some(requests)) => (requests, std::time::Duration::from_mins(1)),
+            (None, Some(requests)) => {
+                let per = child(AT, "per");
+                if self.document.value().pointer(&per).is_some() {
+                    self.error(
+                        &per,
+                        "`requests_per_minute` is per minute already",
+                        "remove `per`, or write `requests` instead",
+                    );
+                }
+                (requests, std::time::Duration::from_mins(1))
+            }
             (Some(_), Some(_)) => {
                 self.error(
                     &child(AT, "requests_per_minute"),
@@ -316,6 +359,14 @@ fn is_name(name: &str) -> bool {
         && name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+}
+
+/// An origin without the port that its scheme stands for, where it has that one.
+fn without_usual_port(origin: &str) -> Option<&str> {
+    [("http://", ":80"), ("https://", ":443")]
+        .into_iter()
+        .filter(|(scheme, _)| origin.starts_with(scheme))
+        .find_map(|(_, port)| origin.strip_suffix(port))
 }
 
 /// Browsers send scheme, host and a port that is not the scheme's own; never a path.

@@ -21,7 +21,7 @@ pub struct Config {
     pub server: Server,
     /// Every resource of the file by name, those that are switched off included.
     pub resources: BTreeMap<String, Resource>,
-    /// The settings of API tools by name, for the plugins that read them.
+    /// The settings of API tools by name; nothing reads them yet.
     pub apis: BTreeMap<String, Map<String, Value>>,
     /// The resources to warm up at start; all of them are enabled.
     pub warmup: Vec<String>,

@@ -22,8 +22,8 @@ pub(super) struct File {
     pub(super) server: Server,
     /// The backends to load, each under the name that its tools and sessions carry.
     pub(super) resources: BTreeMap<String, Resource>,
-    /// Settings for tools that call web APIs, each under the name of the API. Their keys belong to the
-    /// plugins that read them.
+    /// Settings for tools that call web APIs, each under the name of the API. Accepted for those who have them:
+    /// this release has no backend that reads them, and says so.
     pub(super) apis: BTreeMap<String, Map<String, Value>>,
     /// Which backends are made ready before the first call.
     pub(super) warmup: Warmup,
@@ -129,7 +129,7 @@ impl Default for Idempotency {
 }
 
 /// How much is logged. Written in lower or upper case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Nothing.
@@ -137,9 +137,11 @@ pub enum LogLevel {
     Off,
     /// What failed.
     #[serde(alias = "ERROR", alias = "critical", alias = "CRITICAL")]
+    #[value(alias = "critical")]
     Error,
     /// And what may need attention.
     #[serde(alias = "WARN", alias = "warning", alias = "WARNING")]
+    #[value(alias = "warning")]
     Warn,
     /// And one line per call.
     #[serde(alias = "INFO")]

@@ -4,7 +4,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     path::Path,
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -87,11 +87,50 @@ async fn a_second_signal_does_not_wait() {
     });
     let journal = server.directory.path().join("journal");
     until("the call", || !lines(&journal).is_empty());
+    assert!(stopped_at_once(&mut server).success());
+    let _ = call.await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_waits_for_no_cleanup_either() {
+    let hangs = json!({ "hangs": { "backend_class": "hangs", "config": { "at": ["cleanup"] } } });
+    let limits = json!({ "limits": { "cleanup_timeout": 60 } });
+    let mut server = Server::start_with(limits, &hangs);
+    let client = server.client("w");
+    client.create_session(session("hangs")).await.unwrap();
+    assert!(stopped_at_once(&mut server).success());
+}
+
+/// Sends one signal, and then others until one of them is taken for a second.
+fn stopped_at_once(server: &mut Server) -> ExitStatus {
     server.signal(Signal::TERM);
     server.wait_for("stopping; again to stop at once");
+    loop {
+        server.signal(Signal::TERM);
+        if server.says_within("stopping at once", Duration::from_millis(10)) {
+            return server.ended();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_signals_at_once_are_one() {
+    let mut server = Server::start_with(json!({ "grace_period": 60 }), &counter());
+    let client = server.client("w");
+    let call = tokio::spawn(async move {
+        client
+            .execute("counter:add", &json!({ "ms": 300 }), None)
+            .await
+    });
+    let journal = server.directory.path().join("journal");
+    until("the call", || !lines(&journal).is_empty());
+    // `timeout` signals its child and then its group.
     server.signal(Signal::TERM);
+    server.signal(Signal::INT);
+    assert_eq!(server.count_until("stopping at once", "stopped"), 0);
     assert!(server.ended().success());
-    let _ = call.await;
+    let answer = call.await.unwrap().unwrap();
+    assert_eq!(answer.code.0, 0, "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,11 +144,33 @@ async fn the_shutdown_route_stops_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_shutdown_route_waits_once() {
+    let hangs =
+        json!({ "hangs": { "backend_class": "hangs", "config": { "journal": "journal" } } });
+    let mut server = Server::start_with(json!({ "grace_period": 60 }), &hangs);
+    let client = server.client("w");
+    client.create_session(session("hangs")).await.unwrap();
+    let held = server.client("w");
+    let call = tokio::spawn(async move { held.execute("hangs:block", &json!({}), None).await });
+    let journal = server.directory.path().join("journal");
+    until("the call", || !lines(&journal).is_empty());
+    let force = Shutdown {
+        force: true,
+        ..Shutdown::default()
+    };
+    client.shutdown(&force).await.unwrap();
+    assert!(server.ended().success());
+    let _ = call.await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_survives_a_server_that_is_killed() {
     let mut server = Server::start(&bash());
     let client = server.client("w");
     client.create_session(session("bash")).await.unwrap();
-    let command = "setsid sleep 10000 >/dev/null 2>&1 & echo $! $$";
+    // One keeps the environment, the other has none.
+    let command = "setsid sleep 10000 >/dev/null 2>&1 & echo $! $$
+        setsid env -i sleep 10000 >/dev/null 2>&1 & echo $!";
     let answer = client
         .execute("bash:run", &json!({ "command": command }), None)
         .await
@@ -119,7 +180,7 @@ async fn nothing_survives_a_server_that_is_killed() {
         .unwrap_or_else(|| panic!("{answer:?}"));
     let pids: Vec<String> = stdout.split_whitespace().map(str::to_owned).collect();
     assert!(
-        pids.len() == 2 && pids.iter().all(|pid| is_running(pid)),
+        pids.len() == 3 && pids.iter().all(|pid| is_running(pid)),
         "{pids:?}"
     );
     let runtime_dir = server.runtime_dir();

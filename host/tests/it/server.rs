@@ -101,6 +101,14 @@ impl Server {
         entries.filter(|entry| entry["message"] == message).count()
     }
 
+    /// Whether the log says `message` within this time.
+    pub(crate) fn says_within(&self, message: &str, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let mut entries = std::iter::from_fn(|| self.log.recv_timeout(left()).ok());
+        entries.any(|entry| entry["message"] == message)
+    }
+
     /// A client for this worker.
     pub(crate) fn client(&self, worker: &str) -> Client {
         Client::builder()

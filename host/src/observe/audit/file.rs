@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::{Access, access};
+
 /// An open audit log.
 pub(super) struct AuditFile {
     path: PathBuf,
@@ -74,6 +76,19 @@ impl AuditFile {
         let mut name = OsString::from(&self.path);
         name.push(format!(".{number}"));
         name.into()
+    }
+}
+
+/// Whether the file could be opened, as far as that can be told without making it.
+pub(super) fn check(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(_) => Ok(access(path, Access::WRITE_OK)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().unwrap_or(path);
+            Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -10,6 +10,8 @@ mod line;
 mod queue;
 
 use std::{
+    io,
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -57,6 +59,21 @@ struct Shared {
     stopping: AtomicBool,
 }
 
+/// Whether the audit log could be written, as far as that can be told without making it.
+///
+/// # Errors
+///
+/// When it could not.
+pub fn check(config: &config::Audit) -> Result<(), String> {
+    let checked = config.file.as_deref().map_or(Ok(()), file::check);
+    checked.map_err(|error| cannot(config, &error))
+}
+
+fn cannot(config: &config::Audit, error: &io::Error) -> String {
+    let path = config.file.as_deref().unwrap_or(Path::new(""));
+    format!("cannot write the audit log {}: {error}", path.display())
+}
+
 impl Audit {
     /// Opens the file and starts its writer; `None` when no file is configured.
     ///
@@ -67,8 +84,8 @@ impl Audit {
         let Some(path) = &config.file else {
             return Ok(None);
         };
-        let cannot = |error| format!("cannot write the audit log {}: {error}", path.display());
-        let file = AuditFile::open(path, config.max_bytes, config.keep).map_err(cannot)?;
+        let file = AuditFile::open(path, config.max_bytes, config.keep)
+            .map_err(|error| cannot(config, &error))?;
         let shared = Arc::new(Shared {
             queue: Queue::new(config.queue_bytes),
             counts: Counts::default(),
@@ -81,7 +98,7 @@ impl Audit {
                 let shared = Arc::clone(&shared);
                 move || Writer::new(shared, file).run()
             })
-            .map_err(cannot)?;
+            .map_err(|error| cannot(config, &error))?;
         shared.queue.wakes(writer.thread().clone());
         let audit = Self {
             params: config.params,
@@ -229,7 +246,7 @@ impl Writer {
         }
     }
 
-    fn complain(&mut self, error: &std::io::Error) {
+    fn complain(&mut self, error: &io::Error) {
         let due = self
             .complained
             .is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY);

@@ -112,8 +112,21 @@ fn resolved<'a>(root: &'a Value, node: &'a Value) -> &'a Value {
 
 fn value(root: &Value, property: &Value) -> String {
     let node = resolved(root, property);
-    if let Some(options) = node["enum"].as_array().or(node["oneOf"].as_array()) {
+    // Among the alternatives is the placeholder, which the text tells of.
+    let alternatives = node["anyOf"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let options = || alternatives.iter().find_map(|one| one["enum"].as_array());
+    if let Some(options) = options() {
         return choices(options);
+    }
+    let named: Vec<Value> = alternatives
+        .iter()
+        .filter_map(|one| one.get("const").cloned())
+        .collect();
+    if !named.is_empty() {
+        return choices(&named);
     }
     let kinds = match &node["type"] {
         Value::Array(kinds) => kinds.clone(),
@@ -133,12 +146,7 @@ fn value(root: &Value, property: &Value) -> String {
 fn choices(options: &[Value]) -> String {
     let mut words: Vec<String> = Vec::new();
     for option in options {
-        let word = option
-            .get("const")
-            .unwrap_or(option)
-            .as_str()
-            .unwrap_or_default()
-            .to_lowercase();
+        let word = option.as_str().unwrap_or_default().to_lowercase();
         if !words.contains(&word) {
             words.push(word);
         }

@@ -12,6 +12,8 @@ fn editors_accept_what_the_loader_accepts() {
     let accepted = json!({
         "$schema": "./schema.json", "_comment": "x",
         "server": {"_note": 1, "port": "${PORT:-18890}", "log_level": "DEBUG", "session_ttl": 1.5},
+        "observe": {"audit": {"params": "${PARAMS}"}},
+        "security": {"auth": {"keys": [{"name": "a", "sha256": "${DIGEST}"}]}},
         "resources": {"_comment": "x", "bash": {"backend_class": "bash", "enabled": "${BASH}", "config": {"a": 1}}},
         "apis": {"_comment": "x", "web": {"anything": [1]}},
     });
@@ -23,6 +25,12 @@ fn editors_accept_what_the_loader_accepts() {
         2
     );
     assert_eq!(checker.all(&json!({"server": {"port": "high"}})).len(), 1);
+    let level = |level: &str| {
+        checker
+            .all(&json!({ "server": { "log_level": level } }))
+            .len()
+    };
+    assert_eq!((level("${LEVEL}"), level("loud")), (0, 1));
 }
 
 #[test]

@@ -56,6 +56,62 @@ fn a_list_has_the_good_and_the_bad() {
 }
 
 #[test]
+fn all_mistakes_of_a_file_are_told_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("config.json");
+    let config = r#"{
+  "server": {"prot": 1, "limits": {"max_body_bytes": 1e6, "max_json_depth": 1.5}},
+  "security": {"auth": {"keys": [{"key": "0123456789abcdef"}]}, "allowed_origins": ["here"]},
+  "resources": {
+    "counter": {"backend_class": "counter", "config": {"start": "many", "strat": 1, "journal": "${UNSET}"}},
+    "duo": {"backend_class": "gone"},
+    "echo": {"backend_class": "counter"},
+    "off": {"enabled": "perhaps", "backend_class": "gone"},
+    "hybrid": {}
+  },
+  "observe": {"audit": {"file": "no/such/folder/audit.log"}},
+  "warmup": {"resources": ["nobody"]}
+}"#;
+    fs::write(&file, config).expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let checked = sandbox(&["check", file, "--format", "json"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let told = parsed(&checked);
+    let places: Vec<String> = told["diagnostics"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|one| {
+            format!(
+                "{} {}",
+                one["line"],
+                one["pointer"].as_str().unwrap_or_default()
+            )
+        })
+        .collect();
+    let expected = [
+        "2 /server/prot",
+        "2 /server/limits/max_json_depth",
+        "3 /security/auth/keys/0/name",
+        "3 /security/allowed_origins/0",
+        "5 /resources/counter/config/start",
+        "5 /resources/counter/config/strat",
+        "5 /resources/counter/config/journal",
+        "6 /resources/duo/backend_class",
+        "7 /resources/echo/backend_class",
+        "8 /resources/off/enabled",
+        "9 /resources/hybrid/backend_class",
+        "11 /observe/audit/file",
+        "12 /warmup/resources/0",
+    ];
+    assert_eq!(places, expected, "{told:#}");
+    let served = sandbox(&["serve", "--config", file]);
+    let said = String::from_utf8(served.stderr).expect("UTF-8");
+    assert_eq!(served.status.code(), Some(1));
+    assert!(said.trim_end().ends_with("13 errors"), "{said}");
+}
+
+#[test]
 fn an_inspection_tells_what_the_file_says() {
     let echo = library("echo");
     let inspected = sandbox(&["plugin", "inspect", echo.to_str().expect("UTF-8"), "--json"]);
