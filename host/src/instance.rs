@@ -6,7 +6,8 @@
 //! directory. A server that starts does the same for dead servers whose reaper died too.
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, File},
     io::{self, Read},
     os::unix::{
         fs::{DirBuilderExt, MetadataExt},
@@ -16,6 +17,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
 };
 
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 /// The environment variable that names the server that started a process.
@@ -23,6 +25,9 @@ pub const INSTANCE: &str = "SANDBOX_INSTANCE";
 
 /// The environment variable that names the server's own directory.
 pub const RUNTIME_DIR: &str = "SANDBOX_RUNTIME_DIR";
+
+/// The file in a server's directory that is locked while the server lives.
+const LOCK: &str = "lock";
 
 /// The hidden command that runs the reaper.
 pub const REAP: &str = "reap";
@@ -33,6 +38,8 @@ pub struct Instance {
     /// Closing this is what the reaper waits for; the system closes it whatever kills the server.
     lifeline: Option<ChildStdin>,
     reaper: Option<Child>,
+    /// Locked while this lives.
+    _lock: File,
 }
 
 impl Instance {
@@ -71,6 +78,8 @@ impl Instance {
         let name = own_name();
         let directory = base()?.join(&name);
         make(&directory)?;
+        let lock = File::create(directory.join(LOCK))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
         let mut reaper = Command::new("/proc/self/exe")
             .arg(REAP)
             .arg(&name)
@@ -86,6 +95,7 @@ impl Instance {
             directory,
             lifeline: reaper.stdin.take(),
             reaper: Some(reaper),
+            _lock: lock,
         })
     }
 
@@ -114,7 +124,7 @@ fn sweep() {
         .flatten()
         .flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    for name in names.filter(|name| is_dead(name)) {
+    for name in names.filter(|name| is_dead(name) && !is_locked(name)) {
         tracing::warn!(server = name, "removing what a killed server left");
         remove(&name);
     }
@@ -207,6 +217,13 @@ fn kill(pid: u32) -> bool {
 /// Whether `name` is a server's that does not live any more.
 fn is_dead(name: &str) -> bool {
     owner(name).is_some_and(|pid| name_of(pid).is_none_or(|living| living != name))
+}
+
+/// Whether the server's directory is held by a process, which may be one of another process-id namespace: containers
+/// can share a directory for temporary files.
+fn is_locked(name: &str) -> bool {
+    let lock = base().and_then(|base| File::open(base.join(name).join(LOCK)));
+    lock.is_ok_and(|lock| flock(lock, FlockOperation::NonBlockingLockShared).is_err())
 }
 
 /// The process id in a server's name.

@@ -193,6 +193,27 @@ async fn nothing_survives_a_server_that_is_killed() {
 }
 
 #[test]
+fn what_another_server_holds_is_not_swept() {
+    let directory = tempfile::tempdir().unwrap();
+    let user = rustix::process::getuid().as_raw();
+    // No process here has this name; one in another process-id namespace may.
+    let other = directory.path().join(format!("sandbox-{user}/4194304-1"));
+    std::fs::create_dir_all(&other).unwrap();
+    let lock = std::fs::File::create(other.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let begin = || serve(directory.path(), &["--host", "0.0.0.0", "--port", "0"]);
+    begin();
+    assert!(other.exists());
+    drop(lock);
+    let said = begin();
+    assert!(!other.exists());
+    assert!(
+        said.contains("removing what a killed server left"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_taken_port_is_explained() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -220,6 +241,7 @@ fn serve(directory: &Path, args: &[&str]) -> String {
         .args(["serve", "--config"])
         .arg(config)
         .args(args)
+        .env("TMPDIR", directory)
         .stdin(Stdio::null())
         .output()
         .unwrap();
