@@ -11,8 +11,19 @@ use crate::{
     logging::PluginLog,
 };
 
+/// Look at configurations
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sandbox config show                            what would be in force
+  sandbox config schema > sandbox.schema.json    for an editor")]
+pub(super) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
 #[derive(Debug, clap::Subcommand)]
-pub(super) enum ConfigCommand {
+enum ConfigCommand {
     /// Print the JSON Schema of configurations, for editors
     #[command(after_help = "\
 Examples:
@@ -30,8 +41,8 @@ Example:
     Show(ConfigFile),
 }
 
-pub(super) fn run(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
-    match command {
+pub(super) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+    match &args.command {
         ConfigCommand::Schema { config: None } => client::print_json(&json_schema())?,
         ConfigCommand::Schema { config: Some(path) } => return schema_of(path),
         ConfigCommand::Show(file) => return show(&file.config, |_| {}),

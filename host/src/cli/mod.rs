@@ -42,11 +42,9 @@ enum Command {
     /// Say what is wrong with a configuration; start nothing, change nothing
     Check(check::CheckArgs),
     /// Look at plugins
-    #[command(subcommand)]
-    Plugin(plugin::PluginCommand),
+    Plugin(plugin::PluginArgs),
     /// Look at configurations
-    #[command(subcommand)]
-    Config(config::ConfigCommand),
+    Config(config::ConfigArgs),
     /// Offer the tools to one MCP client, on standard input and output
     Mcp(mcp::McpArgs),
     #[command(flatten)]
@@ -67,8 +65,8 @@ pub fn main() -> ExitCode {
     let result = match command {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
-        Command::Plugin(command) => plugin::run(command),
-        Command::Config(command) => config::run(&command),
+        Command::Plugin(args) => plugin::run(&args),
+        Command::Config(args) => config::run(&args),
         Command::Mcp(args) => mcp::run(&args),
         Command::Client(command) => block_on(client::run(command)),
         Command::Completions(args) => {

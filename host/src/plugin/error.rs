@@ -1,7 +1,7 @@
 //! Why a backend cannot be loaded, as data: `report` makes an operator's text of it, and programs get
 //! its [`Problem`]s.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sandbox_plugin_api::host::TableError;
 use serde::Serialize;
@@ -35,6 +35,10 @@ pub enum LoadFailure {
     NotFound {
         /// The library's file.
         file: String,
+        /// What a path came to; a name is looked for instead.
+        at: Option<PathBuf>,
+        /// What `backend_class` would be to look for the library of this name instead.
+        bare: String,
         /// The library of nearly the same name that is there.
         alike: Option<String>,
     },
@@ -87,7 +91,7 @@ pub enum LoadFailure {
         key: String,
         /// The backend's name.
         name: String,
-        /// Another entry, which loads a backend of this name already.
+        /// Another entry, which has this name or loads a backend of this name too.
         taken_by: Option<String>,
     },
 }
@@ -127,7 +131,7 @@ impl LoadError {
     }
 
     /// The key of an entry must be the name of its backend: clients name it by that. `taken_by` is
-    /// another entry that loads a backend of the same name.
+    /// another entry that has the name, or loads a backend of the same name.
     pub fn other_key(backend_class: &str, key: &str, name: &str, taken_by: Option<&str>) -> Self {
         let failure = LoadFailure::OtherKey {
             key: key.to_owned(),
@@ -168,6 +172,16 @@ impl LoadError {
                     found: None,
                     file: looked.place.clone(),
                     hint: Some("the user that runs the server must be able to read it".to_owned()),
+                }),
+                unfit @ super::Finding::NotAFile(_) => problems.push(Problem {
+                    message: unfit.to_string(),
+                    expected: None,
+                    found: None,
+                    file: looked.place.clone(),
+                    hint: Some(
+                        "name the library itself: its path (./plugins/librag.so), or its bare name (rag)"
+                            .to_owned(),
+                    ),
                 }),
                 _ => {}
             }
@@ -220,9 +234,12 @@ impl LoadFailure {
             Self::NotFound {
                 alike: Some(alike), ..
             } => format!("did you mean `{alike}`?"),
-            Self::NotFound { file, .. } if file.contains(['/', '\\']) => {
-                "correct the path: it starts at the folder of the configuration file".to_owned()
-            }
+            Self::NotFound {
+                file,
+                at: Some(at),
+                bare,
+                ..
+            } => path_hint(file, at, bare),
             Self::NotFound { file, .. } => format!(
                 "put {file} into one of these folders, or add its folder to server.plugin_dirs or \
                  to SANDBOX_PLUGIN_PATH"
@@ -258,11 +275,33 @@ impl LoadFailure {
                 name,
                 taken_by: Some(other),
                 ..
+            } if other == name => format!(
+                "`resources.{name}` is there already: remove one of the two entries, or name another backend here"
+            ),
+            Self::OtherKey {
+                name,
+                taken_by: Some(other),
+                ..
             } => format!(
-                "`resources.{other}` loads a backend called `{name}` already: remove one of the two entries"
+                "`resources.{other}` loads a backend called `{name}` too: keep one of the two, as `resources.{name}`"
             ),
             Self::OtherKey { name, .. } => format!("rename the entry to `resources.{name}`"),
         }
+    }
+}
+
+/// A path is never looked for elsewhere, and one without a folder looks like a name that is.
+fn path_hint(written: &str, at: &Path, bare: &str) -> String {
+    if Path::new(written).is_absolute() {
+        "correct the path: nothing is there".to_owned()
+    } else if written.contains(['/', '\\']) {
+        format!("correct the path, which leads to {}", at.display())
+    } else {
+        format!(
+            "write \"{bare}\" to have it looked for in server.plugin_dirs and SANDBOX_PLUGIN_PATH; \"{written}\" \
+             is a path, which leads to {}",
+            at.display()
+        )
     }
 }
 

@@ -2,6 +2,7 @@
 //! Owns the choice of the file; runs nothing of it.
 
 use std::{
+    env::consts::{DLL_PREFIX, DLL_SUFFIX},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -46,8 +47,11 @@ pub fn find(
         let failure = if trace.found_any() {
             LoadFailure::Refused
         } else {
+            let (file, at) = wanted(&class, base);
             LoadFailure::NotFound {
-                file: wanted(&class),
+                bare: bare(&class),
+                file,
+                at,
                 alike: alike(&class, search),
             }
         };
@@ -90,8 +94,7 @@ fn look(
     };
     let name = match &class.library {
         Library::Path(path) => {
-            // Taken apart and joined, `a/./b` is `a/b`.
-            let file: PathBuf = base.join(path).components().collect();
+            let file = absolute(base, path);
             let (found, good) = look_at(&file, sha256);
             add(Origin::Written, Some(&file), found);
             return (trace, good);
@@ -134,10 +137,31 @@ fn look_at(file: &Path, sha256: Option<&str>) -> (Finding, Option<Good>) {
     }
 }
 
-fn wanted(class: &BackendClass) -> String {
+/// Taken apart and joined, `a/./b` is `a/b`.
+fn absolute(base: &Path, path: &Path) -> PathBuf {
+    base.join(path).components().collect()
+}
+
+/// The file that is looked for, and what a path comes to.
+fn wanted(class: &BackendClass, base: &Path) -> (String, Option<PathBuf>) {
     match &class.library {
-        Library::Path(path) => path.display().to_string(),
-        Library::Name(name) => file_name(name),
+        Library::Path(path) => (path.display().to_string(), Some(absolute(base, path))),
+        Library::Name(name) => (file_name(name), None),
+    }
+}
+
+/// The `backend_class` that has the same library looked for.
+fn bare(class: &BackendClass) -> String {
+    let library = match &class.library {
+        Library::Name(name) => name.clone(),
+        Library::Path(path) => {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            stem.strip_prefix(DLL_PREFIX).unwrap_or(&stem).to_owned()
+        }
+    };
+    match &class.class {
+        Some(class) => format!("{library}#{class}"),
+        None => library,
     }
 }
 
@@ -146,7 +170,6 @@ fn alike(class: &BackendClass, search: &SearchPath) -> Option<String> {
     let Library::Name(name) = &class.library else {
         return None;
     };
-    let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     let folders = search.places().filter_map(|(_, folder)| folder);
     let known: Vec<String> = folders
         .filter(|folder| folder.is_absolute())
@@ -154,7 +177,7 @@ fn alike(class: &BackendClass, search: &SearchPath) -> Option<String> {
         .flat_map(|entries| entries.filter_map(Result::ok))
         .filter_map(|entry| {
             let file = entry.file_name().into_string().ok()?;
-            let name = file.strip_prefix(prefix)?.strip_suffix(suffix)?;
+            let name = file.strip_prefix(DLL_PREFIX)?.strip_suffix(DLL_SUFFIX)?;
             Some(name.to_owned())
         })
         .collect();

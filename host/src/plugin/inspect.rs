@@ -12,7 +12,7 @@ mod manifest;
 
 use std::{
     fmt::Write,
-    fs::File,
+    fs::{File, Metadata},
     io::{self, Read},
     ops::Deref,
     path::{Path, PathBuf},
@@ -98,15 +98,12 @@ pub struct Doors {
 ///
 /// # Errors
 ///
-/// When the file cannot be read.
+/// When the file cannot be read; [`io::ErrorKind::InvalidInput`] when what is there is no file of a library.
 pub(super) fn read(file: &Path, sha256: Option<&str>) -> io::Result<(Inspection, Bytes)> {
     let opened = File::open(file)?;
     let metadata = opened.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    if metadata.len() > LARGEST {
-        return Err(io::Error::other("it is larger than 2 GiB"));
+    if let Some(unfit) = unfit(&metadata) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, unfit));
     }
     let bytes = Bytes::read(opened, metadata.len())?;
     let mut inspection = inspect(file, &bytes, sha256);
@@ -114,6 +111,19 @@ pub(super) fn read(file: &Path, sha256: Option<&str>) -> io::Result<(Inspection,
         inspection.warnings.push(Warning::OthersMayWrite);
     }
     Ok((inspection, bytes))
+}
+
+/// Why nothing of it is read, as a sentence about it.
+fn unfit(metadata: &Metadata) -> Option<&'static str> {
+    if metadata.is_dir() {
+        Some("it is a folder")
+    } else if !metadata.is_file() {
+        Some("it is not a regular file")
+    } else if metadata.len() > LARGEST {
+        Some("it is larger than 2 GiB")
+    } else {
+        None
+    }
 }
 
 /// Inspects these bytes as the library `file`, which they were read from.
@@ -149,12 +159,12 @@ fn digest(bytes: &[u8]) -> String {
 
 /// Who may write a library decides what the server runs.
 #[cfg(unix)]
-fn others_may_write(metadata: &std::fs::Metadata) -> bool {
+fn others_may_write(metadata: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
     metadata.mode() & 0o002 != 0
 }
 
 #[cfg(not(unix))]
-fn others_may_write(_metadata: &std::fs::Metadata) -> bool {
+fn others_may_write(_metadata: &Metadata) -> bool {
     false
 }

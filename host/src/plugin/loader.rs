@@ -34,7 +34,7 @@ pub struct LoadedPlugin {
     pub inspection: Arc<Inspection>,
     /// The library's file.
     pub library: PathBuf,
-    /// Where was looked; files that were passed over because of their faults are worth a warning.
+    /// Where was looked; what it says of [`Trace::passed_over`] is worth a warning.
     pub trace: Trace,
 }
 

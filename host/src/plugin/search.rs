@@ -110,6 +110,8 @@ pub enum Finding {
     NoFile,
     /// The file cannot be read.
     Unreadable(String),
+    /// What is there is no file of a library: a folder, say.
+    NotAFile(String),
     /// The file has the faults that its inspection lists.
     Refused(#[serde(serialize_with = "faults_of")] Arc<Inspection>),
     /// The file is good.
@@ -138,6 +140,32 @@ impl Trace {
         })
     }
 
+    /// The files that come before the one that is taken, and cannot be loaded: whoever put them there expects
+    /// that they are.
+    pub fn passed_over(&self) -> Vec<PassedOver> {
+        let mut passed_over = Vec::new();
+        for looked in &self.0 {
+            let Some(file) = &looked.place else { continue };
+            match &looked.found {
+                Finding::Good(_) => return passed_over,
+                Finding::NotSet | Finding::Relative | Finding::NoFolder | Finding::NoFile => {}
+                Finding::Unreadable(why) => passed_over.push(PassedOver::new(
+                    file,
+                    vec![format!("it cannot be read: {why}")],
+                )),
+                Finding::NotAFile(why) => {
+                    passed_over.push(PassedOver::new(file, vec![why.clone()]));
+                }
+                Finding::Refused(inspection) => passed_over.push(PassedOver::new(
+                    file,
+                    inspection.faults.iter().map(ToString::to_string).collect(),
+                )),
+            }
+        }
+        // Nothing is taken, and what is wrong with each file is the error's to say.
+        Vec::new()
+    }
+
     pub(super) fn found_any(&self) -> bool {
         let nothing = |looked: &Looked| {
             matches!(
@@ -149,12 +177,38 @@ impl Trace {
     }
 }
 
+/// A file that cannot be loaded, where a later place has one that can.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PassedOver {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub reasons: Vec<String>,
+}
+
+impl PassedOver {
+    fn new(file: &Path, reasons: Vec<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            reasons,
+        }
+    }
+}
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reasons = self.reasons.join("; ");
+        write!(f, "{} is passed over: {reasons}", self.file.display())
+    }
+}
+
 impl Finding {
     pub(super) fn of_error(error: &io::Error) -> Self {
-        if error.kind() == io::ErrorKind::NotFound {
-            Self::NoFile
-        } else {
-            Self::Unreadable(error.to_string())
+        match error.kind() {
+            // Below a file there is nothing either.
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::NoFile,
+            io::ErrorKind::InvalidInput => Self::NotAFile(error.to_string()),
+            _ => Self::Unreadable(error.to_string()),
         }
     }
 }
@@ -194,6 +248,7 @@ impl fmt::Display for Finding {
             Self::NoFolder => f.write_str("no such folder"),
             Self::NoFile => f.write_str("not there"),
             Self::Unreadable(error) => write!(f, "found, but it cannot be read: {error}"),
+            Self::NotAFile(why) => write!(f, "found, but {why}"),
             Self::Refused(_) => f.write_str("found, but refused"),
             Self::Good(_) => f.write_str("found"),
         }

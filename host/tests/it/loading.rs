@@ -231,8 +231,16 @@ fn the_first_good_file_of_the_search_path_is_taken_and_the_others_are_told() {
         .load("echo", Path::new("/nowhere"), None)
         .expect("the second is good");
     assert_eq!(plugin.library, file);
-    let refused: Vec<_> = plugin.trace.refused().map(|one| one.faults.len()).collect();
-    assert_eq!(refused, [1]);
+    let passed_over = plugin.trace.passed_over();
+    let said: Vec<_> = passed_over.iter().map(ToString::to_string).collect();
+    let broken = folder.path().join(file.file_name().expect("a file"));
+    assert_eq!(
+        said,
+        [format!(
+            "{} is passed over: the file is not a library",
+            broken.display()
+        )]
+    );
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! `sandbox plugin list` and `sandbox plugin inspect`, run as an operator runs them.
 
 use std::{
-    fs,
+    env, fs,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -10,9 +11,17 @@ use serde_json::{Value, json};
 use crate::fixtures::{self, library};
 
 fn sandbox(arguments: &[&str]) -> Output {
+    sandbox_in(&[fixtures::folder()], arguments)
+}
+
+/// The command with these folders to look for plugins in.
+fn sandbox_in(folders: &[PathBuf], arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sandbox"))
         .args(arguments)
-        .env("SANDBOX_PLUGIN_PATH", fixtures::folder())
+        .env(
+            "SANDBOX_PLUGIN_PATH",
+            env::join_paths(folders).expect("no colons"),
+        )
         .output()
         .expect("the command runs")
 }
@@ -21,17 +30,97 @@ fn parsed(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).expect("stdout is JSON")
 }
 
+fn said(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).expect("UTF-8")
+}
+
+/// A configuration with these resources.
+fn config(folder: &Path, resources: Value) -> PathBuf {
+    let file = folder.join("config.json");
+    let text = json!({ "resources": resources }).to_string();
+    fs::write(&file, text).expect("written");
+    file
+}
+
+/// A folder with a file of this name that is no library, and after it the fixtures' folder.
+fn broken_first(folder: &Path, library: &Path) -> [PathBuf; 2] {
+    let name = library.file_name().expect("a file");
+    fs::write(folder.join(name), "no library").expect("written");
+    [folder.to_owned(), fixtures::folder()]
+}
+
+#[test]
+fn of_two_entries_of_one_backend_the_one_that_has_its_name_is_right() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let resources = json!({"aaa": {"backend_class": "echo"}, "echo": {"backend_class": "echo"}});
+    let file = config(folder.path(), resources);
+    let listed = sandbox(&[
+        "plugin",
+        "list",
+        "--json",
+        "-c",
+        file.to_str().expect("UTF-8"),
+    ]);
+    let rows = parsed(&listed);
+    assert_eq!(
+        rows[0]["problems"][0]["hint"],
+        "`resources.echo` is there already: remove one of the two entries, or name another backend here"
+    );
+    assert_eq!(rows[1]["problems"], json!([]));
+}
+
+#[test]
+fn a_file_that_is_passed_over_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let echo = library("echo");
+    let folders = broken_first(folder.path(), &echo);
+    let file = config(folder.path(), json!({"echo": {"backend_class": "echo"}}));
+    let file = file.to_str().expect("UTF-8");
+    let listed = sandbox_in(&folders, &["plugin", "list", "-c", file]);
+    assert!(listed.status.success());
+    let told = said(&listed);
+    assert!(
+        told.contains("libecho.so is passed over: the file is not a library"),
+        "{told}"
+    );
+    let listed = sandbox_in(&folders, &["plugin", "list", "-c", file, "--json"]);
+    let row = &parsed(&listed)[0];
+    assert_eq!(row["plugin"]["library"].as_str(), echo.to_str());
+    assert_eq!(
+        row["passed_over"][0]["reasons"],
+        json!(["the file is not a library"])
+    );
+}
+
+#[test]
+fn an_inspection_is_one_document_about_the_file_that_would_be_loaded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let echo = library("echo");
+    let folders = broken_first(folder.path(), &echo);
+    let inspected = sandbox_in(&folders, &["plugin", "inspect", "echo", "--json"]);
+    assert!(inspected.status.success(), "it may be loaded");
+    let told = parsed(&inspected);
+    assert_eq!(told["file"].as_str(), echo.to_str());
+    assert_eq!(told["passed_over"][0]["size"], "no library".len());
+    let nothing = sandbox(&["plugin", "inspect", "gone", "--json"]);
+    assert_eq!(nothing.status.code(), Some(1));
+    assert_eq!(
+        parsed(&nothing)["problems"][0]["message"],
+        "there is no library libgone.so"
+    );
+    assert!(said(&nothing).starts_with("error: `gone` cannot be loaded"));
+}
+
 #[test]
 fn a_list_has_the_good_and_the_bad() {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("config.json");
-    let config = json!({"resources": {
+    let resources = json!({
         "echo": {"backend_class": "echo"},
         "gone": {"backend_class": "gone"},
         "second": {"backend_class": "duo#Other"},
         "off": {"backend_class": "gone", "enabled": false},
-    }});
-    fs::write(&file, config.to_string()).expect("written");
+    });
+    let file = config(folder.path(), resources);
     let file = file.to_str().expect("UTF-8");
     let listed = sandbox(&["plugin", "list", "--config", file, "--json"]);
     assert_eq!(listed.status.code(), Some(1));
@@ -135,7 +224,7 @@ fn what_cannot_be_loaded_is_told_with_a_failure() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(text.contains("the file is not a library"), "{text}");
     let no_class = sandbox(&["plugin", "inspect", "duo#Trio"]);
-    let said = String::from_utf8(no_class.stderr).expect("UTF-8");
+    let said = said(&no_class);
     assert_eq!(no_class.status.code(), Some(1));
     assert!(said.contains("no backend of class `Trio`"), "{said}");
 }

@@ -44,6 +44,16 @@ fn no_file_at_the_path() {
 }
 
 #[test]
+fn a_file_name_that_was_meant_as_a_name() {
+    insta::assert_snapshot!(report(&refused("librag.so#Rag"), &[]));
+}
+
+#[test]
+fn no_file_at_an_absolute_path() {
+    insta::assert_snapshot!(report(&refused("/nowhere/librag.so"), &[]));
+}
+
+#[test]
 fn no_library_of_the_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let folders = [
