@@ -212,7 +212,7 @@ impl Backend {
         let took = started.elapsed();
         let result = match result {
             Ok(()) => {
-                let took_ms = took.as_millis();
+                let took_ms = took.as_secs_f64() * 1e3;
                 tracing::info!(backend = &*self.name, took_ms, "backend is warm");
                 self.warm.store(true, Ordering::Release);
                 Ok(())

@@ -1,6 +1,7 @@
 //! The log: what the host and its plugins say, on stderr, as text or as JSON, one line each.
-//! [`text`] is the form of a line, [`sink`] where the lines go.
+//! [`text`] and [`json`] are the forms of a line, [`sink`] where the lines go.
 
+mod json;
 mod sink;
 mod text;
 
@@ -16,11 +17,12 @@ use std::{
 
 use sandbox_plugin_api::host::{LogEntry, LogSink, SpanEntry};
 use tracing::{Level, level_filters::LevelFilter};
-use tracing_subscriber::{
-    Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
-};
+use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::observe::{Feed, Observers};
+use crate::{
+    config::Environment,
+    observe::{Feed, Observers},
+};
 
 /// The form of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -48,14 +50,11 @@ pub fn start(level: LevelFilter, format: Format, feed: &Arc<Feed>) {
         .with_target("plugin", level);
     let layer = match format {
         Format::Text => text::Text {
-            coloured: io::stderr().is_terminal(),
+            coloured: coloured(&Environment::process()),
             take: |line: &str, urgent| sink::take(line.as_bytes(), urgent),
         }
         .boxed(),
-        Format::Json => {
-            let layer = fmt::layer().json().flatten_event(true);
-            layer.with_writer(sink::Lines).boxed()
-        }
+        Format::Json => json::Json { take: sink::take }.boxed(),
     };
     let subscriber = tracing_subscriber::registry()
         .with(filter)
@@ -67,6 +66,17 @@ pub fn start(level: LevelFilter, format: Format, feed: &Arc<Feed>) {
         // A warning needs no thread to be written.
         tracing::warn!(%error, "the log is written late");
     }
+}
+
+/// Whether what is said on stderr is coloured: when somebody looks, who has not said <https://no-color.org>.
+pub fn coloured(environment: &Environment) -> bool {
+    io::stderr().is_terminal() && allows_colour(environment)
+}
+
+fn allows_colour(environment: &Environment) -> bool {
+    environment
+        .get("NO_COLOR")
+        .is_none_or(|value| value.is_empty())
 }
 
 /// Puts what plugins log into the host's log, and what they trace into its traces.
@@ -129,5 +139,20 @@ fn severity(level: LevelFilter) -> u32 {
         Some(Level::INFO) => 3,
         Some(Level::DEBUG) => 4,
         Some(Level::TRACE) => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_wants_no_colour_gets_none() {
+        let allows = |value: &str| allows_colour(&Environment::from_iter([("NO_COLOR", value)]));
+        assert!(!allows("1"));
+        assert!(!allows("0"));
+        // By the convention, an empty value says nothing.
+        assert!(allows(""));
+        assert!(allows_colour(&Environment::empty()));
     }
 }

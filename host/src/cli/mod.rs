@@ -17,7 +17,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{
     config::{Config, Diagnostic, Environment, Loaded, render},
-    instance,
+    instance, logging,
 };
 
 const EXAMPLES: &str = "\
@@ -104,8 +104,8 @@ fn read(path: &std::path::Path, environment: &Environment) -> Result<Loaded, Vec
 
 /// Says diagnostics on stderr, in colour when somebody looks.
 fn say(diagnostics: &[Diagnostic]) {
-    use std::io::IsTerminal;
     if !diagnostics.is_empty() {
-        client::talk(render(diagnostics, std::io::stderr().is_terminal()).trim_end());
+        let coloured = logging::coloured(&Environment::process());
+        client::talk(render(diagnostics, coloured).trim_end());
     }
 }

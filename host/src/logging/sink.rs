@@ -14,8 +14,6 @@ use std::{
 };
 
 use sandbox_plugin_api::sharded::Sharded;
-use tracing::{Level, Metadata};
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::lines::Gathered;
 
@@ -51,14 +49,6 @@ pub(super) fn take(line: &[u8], urgent: bool) {
     if urgent {
         SINK.flush_unless_busy(&mut io::stderr());
     }
-}
-
-/// Makes the writers of single lines.
-pub(super) struct Lines;
-
-/// A line, which its subscriber writes in one piece.
-pub(super) struct Line {
-    urgent: bool,
 }
 
 /// Starts the thread that writes what was gathered.
@@ -137,31 +127,6 @@ impl Sink {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Line;
-
-    fn make_writer(&'a self) -> Line {
-        Line { urgent: true }
-    }
-
-    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line {
-        Line {
-            urgent: *metadata.level() <= Level::WARN,
-        }
-    }
-}
-
-impl Write for Line {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        take(line, self.urgent);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]
