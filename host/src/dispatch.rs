@@ -204,7 +204,11 @@ fn panicked(tool: &Tool, session: Option<&Session>, answer: &Answer) -> Failure 
     backend.panicked(&tool.name, answer);
     let lost = if let Some(session) = session.filter(|session| session.handle().is_some()) {
         session.poison();
-        "its session is lost; create it again"
+        if session.temporary {
+            "the session made for this call alone is gone, and no other is touched"
+        } else {
+            "its session is lost; create it again"
+        }
     } else {
         backend.poison();
         "the backend is being started anew; try again"

@@ -283,6 +283,12 @@ async fn a_panic_in_a_tool_spoils_its_session_only() {
         !message.contains("as told"),
         "the panic's text stays on the server: {message}"
     );
+    assert!(message.ends_with("its session is lost; create it again"));
+    let (_, message) = engine.call("u", "panics:now", nothing()).await.unwrap_err();
+    assert!(
+        !message.contains("create it again"),
+        "of a session for one call nobody has heard: {message}"
+    );
     assert_eq!(
         engine
             .call("w", "panics:fine", nothing())
