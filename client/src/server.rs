@@ -4,8 +4,8 @@ use crate::{Client, Error};
 use sandbox_protocol::{
     request::{Shutdown, Warmup},
     response::{
-        Health, Readiness, Ready, ShutdownStarted, ToolDescription, ToolList, WarmupOutcome,
-        WarmupStatus,
+        Health, Readiness, Ready, ReadyOrNot, ShutdownStarted, ToolDescription, ToolList,
+        WarmupOutcome, WarmupStatus,
     },
     routes,
 };
@@ -30,6 +30,13 @@ impl Client {
     pub async fn ready(&self) -> Result<Ready, Error> {
         let answer = self.get(self.route(routes::READY)).await?;
         answer.bare_whatever_status()
+    }
+
+    /// Whether the server takes calls, what it does without, and how each backend is.
+    pub async fn ready_verbose(&self) -> Result<ReadyOrNot, Error> {
+        let mut url = self.route(routes::READY);
+        url.set_query(Some("verbose"));
+        self.get(url).await?.bare_whatever_status()
     }
 
     /// Waits until a server that is being started takes calls.

@@ -3,32 +3,10 @@
 //! Who asks for it is asked for a key, for it names what went wrong in the server; `/ready` alone stays open.
 
 use futures_util::future::join_all;
-use schemars::JsonSchema;
-use serde::Serialize;
-use serde_json::Value;
+use sandbox_protocol::response::{BackendCondition, BackendHealth};
 use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
 
-use crate::{backend::Backend, plugin::Kind, sandbox::Sandbox};
-
-/// One backend.
-#[derive(Serialize, JsonSchema)]
-pub(super) struct BackendHealth {
-    name: String,
-    kind: Kind,
-    /// `warm`; `cold`, which the next call changes; `failing`: its last warm-up failed, it panicked, or its probe
-    /// says so.
-    state: &'static str,
-    version: String,
-    abi: String,
-    sessions: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_error: Option<String>,
-    /// What its `probe` found, when it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    probe: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    probe_error: Option<String>,
-}
+use crate::{backend::Backend, sandbox::Sandbox};
 
 /// All backends, asked at the same time.
 pub(super) async fn backends(sandbox: &Sandbox) -> Vec<BackendHealth> {
@@ -51,13 +29,14 @@ async fn health(backend: &Arc<Backend>, limit: Duration) -> BackendHealth {
     let warm = backend.is_warm();
     let last_error = backend.last_error();
     let state = match (warm, &probe_error, &last_error) {
-        (true, None, _) => "warm",
-        (false, _, None) => "cold",
-        _ => "failing",
+        (true, None, _) => BackendCondition::Warm,
+        (false, ..) if backend.is_warming() => BackendCondition::Warming,
+        (false, _, None) => BackendCondition::Cold,
+        _ => BackendCondition::Failing,
     };
     BackendHealth {
         name: backend.name.to_string(),
-        kind: backend.kind,
+        kind: backend.kind.as_str().to_owned(),
         state,
         version: backend.plugin.description.version.clone(),
         abi: format!(

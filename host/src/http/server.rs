@@ -6,16 +6,10 @@ use axum::{extract::State, response::Response};
 use http::{StatusCode, Uri};
 use sandbox_protocol::{
     Timestamp,
-    response::{Health, Readiness, Ready},
+    response::{Health, Readiness, Ready, ReadyOrNot},
 };
-use schemars::JsonSchema;
-use serde::Serialize;
 
-use super::{
-    answer::bare,
-    front::Served,
-    health::{self, BackendHealth},
-};
+use super::{answer::bare, front::Served, health};
 
 /// `GET /health`.
 pub(super) async fn health() -> Response {
@@ -25,19 +19,6 @@ pub(super) async fn health() -> Response {
         timestamp: Timestamp::now(),
     };
     bare(StatusCode::OK, &health)
-}
-
-/// The answer of `/ready`, and what the server does without.
-#[derive(Serialize, JsonSchema)]
-pub(super) struct ReadyOrNot<'a> {
-    #[serde(flatten)]
-    ready: Ready,
-    /// Optional resources that could not be loaded.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    not_loaded: Vec<&'a str>,
-    /// How each backend is, when that was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    backends: Option<Vec<BackendHealth>>,
 }
 
 /// `GET /ready`.
@@ -54,6 +35,7 @@ pub(super) async fn ready(State(served): State<Arc<Served>>, uri: Uri) -> Respon
         },
         not_loaded: configured
             .filter(|name| sandbox.catalog.backend(name).is_err())
+            .map(ToOwned::to_owned)
             .collect(),
         backends: if health::is_wanted(uri.query()) {
             Some(health::backends(sandbox).await)

@@ -5,8 +5,8 @@ mod session;
 mod tool;
 
 pub use server::{
-    BackendState, Health, Readiness, Ready, ShutdownStarted, WarmupOutcome, WarmupStatus,
-    WarmupSummary, WarmupVerdict,
+    BackendCondition, BackendHealth, BackendState, Health, Readiness, Ready, ReadyOrNot,
+    ShutdownStarted, WarmupOutcome, WarmupStatus, WarmupSummary, WarmupVerdict,
 };
 pub use session::{
     ConfigLoaded, Disconnected, Existing, Heartbeat, InitBatchResults, InitResult, InitVerdict,

@@ -46,6 +46,71 @@ pub struct Ready {
     pub total_sessions: usize,
 }
 
+/// The answer of `/ready`, and what the server does without.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ReadyOrNot {
+    /// The answer as far as it is always there.
+    #[serde(flatten)]
+    pub ready: Ready,
+    /// Optional resources that could not be loaded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_loaded: Vec<String>,
+    /// How each backend is, when that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backends: Option<Vec<BackendHealth>>,
+}
+
+/// One backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BackendHealth {
+    /// Its name.
+    pub name: String,
+    /// Which of its resources it has per session.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(extend("enum" = ["shared", "session", "hybrid"]))
+    )]
+    pub kind: String,
+    /// How it is.
+    pub state: BackendCondition,
+    /// Its version.
+    pub version: String,
+    /// The ABI that its plugin has.
+    pub abi: String,
+    /// How many sessions it has.
+    pub sessions: usize,
+    /// What its last failure said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// What its `probe` found, when it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<serde_json::Value>,
+    /// Why its `probe` found nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_error: Option<String>,
+}
+
+/// How a backend is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum BackendCondition {
+    /// Calls run in it at once.
+    Warm,
+    /// It is being warmed up.
+    Warming,
+    /// The next call warms it up.
+    Cold,
+    /// Its last warm-up failed, it panicked, or its probe says so.
+    Failing,
+    /// A state that this version does not know.
+    #[serde(other)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    Unknown,
+}
+
 /// How a warm-up went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -6,7 +6,9 @@ use super::{
     output::{print, print_json, table},
 };
 use clap::Args;
-use sandbox_protocol::response::{Health, Readiness, Ready, WarmupStatus};
+use sandbox_protocol::response::{
+    BackendCondition, BackendHealth, BackendState, Health, Readiness, ReadyOrNot, WarmupStatus,
+};
 use serde::Serialize;
 
 /// Show how a running server is
@@ -31,7 +33,7 @@ pub(crate) struct StatusArgs {
 struct Status<'a> {
     url: &'a str,
     health: Health,
-    ready: Ready,
+    ready: ReadyOrNot,
     #[serde(flatten)]
     backends: WarmupStatus,
 }
@@ -42,7 +44,7 @@ pub(super) async fn run(args: &StatusArgs) -> Result<(), Failure> {
     let status = Status {
         url: client.url().trim_end_matches('/'),
         health: client.health().await?,
-        ready: client.ready().await?,
+        ready: client.ready_verbose().await?,
         backends: client.warmup_status().await?,
     };
     if args.json {
@@ -50,7 +52,7 @@ pub(super) async fn run(args: &StatusArgs) -> Result<(), Failure> {
     } else {
         print(&as_table(&status))?;
     }
-    match status.ready.status {
+    match status.ready.ready.status {
         Readiness::Ready => Ok(()),
         Readiness::Starting => Err(Failure::refused("the server is starting")),
         Readiness::Draining => Err(Failure::refused("the server is stopping")),
@@ -58,7 +60,8 @@ pub(super) async fn run(args: &StatusArgs) -> Result<(), Failure> {
 }
 
 fn as_table(status: &Status<'_>) -> String {
-    let ready = match status.ready.status {
+    let ready = &status.ready.ready;
+    let readiness = match ready.status {
         Readiness::Ready => "ready",
         Readiness::Starting => "starting",
         Readiness::Draining => "stopping",
@@ -68,30 +71,63 @@ fn as_table(status: &Status<'_>) -> String {
         row(
             "server",
             format!(
-                "{} ({ready}, version {})",
+                "{} ({readiness}, version {})",
                 status.url, status.health.version
             ),
         ),
-        row("tools", status.ready.tools_count.to_string()),
-        row("workers", status.ready.active_workers.to_string()),
-        row("sessions", status.ready.total_sessions.to_string()),
+        row("tools", ready.tools_count.to_string()),
+        row("workers", ready.active_workers.to_string()),
+        row("sessions", ready.total_sessions.to_string()),
     ];
     for (place, (name, backend)) in status.backends.backends.iter().enumerate() {
-        let state = match (backend.loaded, backend.warmed_up) {
-            (false, _) => "not loaded",
-            (true, false) => "warms up with its first call",
-            (true, true) => "warm",
-        };
+        let mut known = status.ready.backends.iter().flatten();
+        let health = known.find(|health| health.name == *name);
+        let state = state(*backend, health);
         let heading = if place == 0 { "backends" } else { "" };
         rows.push(row(heading, format!("{name}: {state}")));
     }
     table(&rows)
 }
 
+/// How a backend is, in words; a server that says no more than what is warm is believed that.
+fn state(backend: BackendState, health: Option<&BackendHealth>) -> String {
+    let why = |health: &BackendHealth| {
+        let error = health.probe_error.as_ref().or(health.last_error.as_ref());
+        error.map_or_else(String::new, |error| format!(": {}", one_line(error)))
+    };
+    match (backend, health.map(|health| (health.state, health))) {
+        (BackendState { loaded: false, .. }, _) => {
+            "not loaded; the server's log says why".to_owned()
+        }
+        (_, Some((BackendCondition::Failing, health))) => format!("failing{}", why(health)),
+        (_, Some((BackendCondition::Warming, _))) => "warming up".to_owned(),
+        (
+            BackendState {
+                warmed_up: true, ..
+            },
+            _,
+        ) => "warm".to_owned(),
+        _ => "warms up with its first call".to_owned(),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    fn backend(name: &str, state: &Value) -> Value {
+        let mut backend =
+            json!({"name": name, "kind": "shared", "version": "1", "abi": "1.1", "sessions": 0});
+        for (key, value) in state.as_object().into_iter().flatten() {
+            backend[key] = value.clone();
+        }
+        backend
+    }
 
     #[test]
     fn a_status_fits_on_a_few_lines() {
@@ -102,16 +138,27 @@ mod tests {
             )
             .unwrap(),
             ready: serde_json::from_value(
-                json!({"status": "ready", "tools_count": 12, "active_workers": 3, "total_sessions": 4}),
+                json!({"status": "ready", "tools_count": 12, "active_workers": 3, "total_sessions": 4,
+                    "not_loaded": ["vm"], "backends": [
+                        backend("bash", &json!({"state": "warm"})),
+                        backend("browser", &json!({"state": "failing", "last_error": "no Chromium\nin PATH"})),
+                        backend("code", &json!({"state": "warming"})),
+                        backend("rag", &json!({"state": "cold"})),
+                        backend("web", &json!({"state": "failing", "probe_error": "no room"})),
+                    ]}),
             )
             .unwrap(),
             backends: serde_json::from_value(json!({
                 "backends": {
                     "bash": {"loaded": true, "warmed_up": true},
+                    "browser": {"loaded": true, "warmed_up": false},
+                    "code": {"loaded": true, "warmed_up": false},
+                    "older": {"loaded": true, "warmed_up": true},
                     "rag": {"loaded": true, "warmed_up": false},
                     "vm": {"loaded": false, "warmed_up": false},
+                    "web": {"loaded": true, "warmed_up": true},
                 },
-                "summary": {"total": 3, "warmed_up": 1, "pending": 2},
+                "summary": {"total": 7, "warmed_up": 3, "pending": 4},
             }))
             .unwrap(),
         };
@@ -121,8 +168,14 @@ mod tests {
         workers   3
         sessions  4
         backends  bash: warm
+                  browser: failing: no Chromium in PATH
+                  code: warming up
+                  older: warm
                   rag: warms up with its first call
-                  vm: not loaded
+                  vm: not loaded; the server's log says why
+                  web: failing: no room
         ");
+        let told = serde_json::to_value(&status).unwrap();
+        assert_eq!(told["ready"]["not_loaded"], json!(["vm"]));
     }
 }

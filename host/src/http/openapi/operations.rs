@@ -12,7 +12,7 @@ use sandbox_protocol::{
         KillSession, RefreshSession, Shutdown, Warmup, WorkerRequest, WorkerResource,
     },
     response::{
-        BatchResults, ConfigLoaded, Disconnected, Health, Heartbeat, InitBatchResults,
+        BatchResults, ConfigLoaded, Disconnected, Health, Heartbeat, InitBatchResults, ReadyOrNot,
         SessionCreated, SessionDestroyed, SessionList, ShutdownStarted, ToolDescription, ToolList,
         WarmupOutcome, WarmupStatus, WorkerStatus,
     },
@@ -24,10 +24,7 @@ use super::{
     head,
     write::{Paths, content},
 };
-use crate::{
-    http::{server::ReadyOrNot, sessions::Refreshed},
-    sandbox::Sandbox,
-};
+use crate::{http::sessions::Refreshed, sandbox::Sandbox};
 
 const DESCRIPTION: &str = "\
 Tools for AI agents behind one HTTP interface: JSON in, JSON out. Most answers are an *envelope*: `code` (0 is success), \
@@ -265,7 +262,7 @@ fn server(paths: &mut Paths) {
         .get(path::READY, "ready", "server")
         .does("Does the server take calls?", "")
         .open()
-        .answers_bare::<ReadyOrNot<'_>>()
+        .answers_bare::<ReadyOrNot>()
         .also("503", "It is starting or stopping.", &ready);
     paths
         .post(path::WARMUP, "warmUp", "server")
