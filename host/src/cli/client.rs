@@ -16,7 +16,7 @@ mod status;
 mod tools;
 
 pub(super) use connect::KeyArgs;
-pub(super) use output::{print, print_json, table, talk};
+pub(super) use output::{print, print_bytes, print_json, table, talk};
 
 use clap::Subcommand;
 use std::process::ExitCode;

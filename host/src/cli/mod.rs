@@ -11,7 +11,7 @@ mod mcp;
 mod plugin;
 mod serve;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -51,16 +51,14 @@ enum Command {
     Client(client::Command),
     /// Write the completions for a shell to stdout
     Completions(completions::CompletionsArgs),
-    /// Remove what a killed server left: started by `serve`, not by people
-    #[command(name = instance::REAP, hide = true)]
-    Reap {
-        /// The server's name
-        name: String,
-    },
 }
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
+    if let Some(name) = to_reap(std::env::args_os()) {
+        instance::reap(&name);
+        return ExitCode::SUCCESS;
+    }
     let command = Arguments::parse().command;
     let result = match command {
         Command::Serve(args) => serve::run(&args),
@@ -69,19 +67,20 @@ pub fn main() -> ExitCode {
         Command::Config(args) => config::run(&args),
         Command::Mcp(args) => mcp::run(&args),
         Command::Client(command) => block_on(client::run(command)),
-        Command::Completions(args) => {
-            completions::run(&args, &mut Arguments::command());
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Reap { name } => {
-            instance::reap(&name);
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Completions(args) => completions::run(&args, &mut Arguments::command()),
     };
     result.unwrap_or_else(|error| {
         client::talk(&format!("error: {error:#}"));
         ExitCode::FAILURE
     })
+}
+
+/// The server whose remains this process is to remove: `serve` starts it for that. Nobody types it, so the command
+/// line proper does not know it, and no shell offers it.
+fn to_reap(mut arguments: impl Iterator<Item = OsString>) -> Option<String> {
+    let asked = arguments.nth(1)? == instance::REAP;
+    let name = arguments.next().filter(|_| asked)?;
+    name.into_string().ok()
 }
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -107,5 +106,43 @@ fn say(diagnostics: &[Diagnostic]) {
     if !diagnostics.is_empty() {
         let coloured = logging::coloured(&Environment::process());
         client::talk(render(diagnostics, coloured).trim_end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every command below this one, with the words that lead to it.
+    fn walk(words: &str, command: &clap::Command, found: &mut Vec<(String, String)>) {
+        let mut command = command.clone();
+        found.push((words.to_owned(), command.render_long_help().to_string()));
+        for below in command.get_subcommands().filter(|one| !one.is_hide_set()) {
+            walk(&format!("{words} {}", below.get_name()), below, found);
+        }
+    }
+
+    #[test]
+    fn every_help_has_an_example_that_can_be_typed() {
+        let mut helps = Vec::new();
+        walk("sandbox", &Arguments::command(), &mut helps);
+        assert!(helps.len() > 15, "{helps:?}");
+        for (words, help) in helps {
+            let examples = help.split_once("Example").map(|(_, examples)| examples);
+            let shows = examples.is_some_and(|examples| examples.contains(&format!("  {words}")));
+            assert!(shows, "`{words} --help` shows no example:\n{help}");
+        }
+    }
+
+    #[test]
+    fn only_a_server_starts_what_cleans_up_behind_it() {
+        let asked = |arguments: &[&str]| to_reap(arguments.iter().map(OsString::from));
+        assert_eq!(
+            asked(&["sandbox", instance::REAP, "one"]).as_deref(),
+            Some("one")
+        );
+        assert_eq!(asked(&["sandbox", instance::REAP]), None);
+        assert_eq!(asked(&["sandbox", "serve", "one"]), None);
+        assert_eq!(asked(&[]), None);
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct CallArgs {
     params: Vec<String>,
 
     /// How long the tool may run
-    #[arg(long, value_name = "SECONDS", value_parser = connect::seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = connect::seconds, allow_negative_numbers = true)]
     timeout: Option<Duration>,
 
     /// Print the whole answer as JSON

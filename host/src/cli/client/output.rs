@@ -26,7 +26,7 @@ pub(in crate::cli) fn print_json(value: &impl Serialize) -> io::Result<()> {
 /// # Errors
 ///
 /// As [`print`].
-pub(super) fn print_bytes(bytes: &[u8]) -> io::Result<()> {
+pub(in crate::cli) fn print_bytes(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     tolerate_closed_pipe(stdout.write_all(bytes).and_then(|()| stdout.flush()))
 }

@@ -43,15 +43,27 @@ pub(crate) struct SessionsArgs {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List the worker's sessions
+    #[command(after_help = "\
+Examples:
+  sandbox sessions list
+  sandbox sessions list --worker agent-1 --json")]
     List,
     /// Create a session, or find the one that is there
     Create(CreateArgs),
     /// Restart the time to live of one session, or of all
+    #[command(after_help = "\
+Examples:
+  sandbox sessions refresh bash    one session
+  sandbox sessions refresh         all of the worker's")]
     Refresh {
         /// The session's resource type; all, when left out
         resource_type: Option<String>,
     },
     /// Destroy sessions
+    #[command(after_help = "\
+Examples:
+  sandbox sessions destroy bash vm
+  sandbox sessions destroy --all --worker agent-1")]
     Destroy {
         /// The sessions' resource types
         #[arg(required_unless_present = "all", conflicts_with = "all")]
@@ -63,6 +75,11 @@ enum Action {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  sandbox sessions create bash
+  sandbox sessions create bash cwd=/tmp --name build --ttl 3600
+  echo '{\"cwd\": \"/tmp\"}' | sandbox sessions create bash -")]
 struct CreateArgs {
     /// The resource type, such as bash
     resource_type: String,
@@ -75,7 +92,7 @@ struct CreateArgs {
     name: Option<String>,
 
     /// How long the session lives unused
-    #[arg(long, value_name = "SECONDS", value_parser = connect::seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = connect::seconds, allow_negative_numbers = true)]
     ttl: Option<Duration>,
 }
 
