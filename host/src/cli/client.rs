@@ -10,6 +10,7 @@ mod failure;
 mod output;
 mod pairs;
 mod pictures;
+mod prose;
 mod schema;
 mod sessions;
 mod status;

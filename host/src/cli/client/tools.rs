@@ -4,11 +4,15 @@ use super::{
     connect::ServerArgs,
     failure::Failure,
     output::{print, print_json, table, talk},
+    prose::{first_sentence, wrapped},
     schema,
 };
 use clap::Args;
 use sandbox_protocol::response::ToolDescription;
 use serde_json::Value;
+
+/// How wide the text of a parameter is: beside its name and type, it still fits on most terminals.
+const TEXT: usize = 72;
 
 /// List the tools that a running server has, or describe one
 #[derive(Args, Debug)]
@@ -72,14 +76,7 @@ fn print_rows(rows: &[[String; 2]]) -> std::io::Result<()> {
 }
 
 fn row(tool: &ToolDescription) -> [String; 2] {
-    [
-        tool.full_name.clone(),
-        first_line(&tool.description).to_owned(),
-    ]
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
+    [tool.full_name.clone(), first_sentence(&tool.description)]
 }
 
 /// A tool on a page: its name, what it does, its parameters.
@@ -104,6 +101,7 @@ fn describe(tool: &ToolDescription) -> String {
     text
 }
 
+/// The rows of a table; a text that does not fit on its line goes on in rows of its own.
 fn parameters(root: &Value) -> Vec<[String; 4]> {
     let required = |name: &str| {
         let names = root["required"].as_array().into_iter().flatten();
@@ -111,7 +109,7 @@ fn parameters(root: &Value) -> Vec<[String; 4]> {
     };
     let properties = root["properties"].as_object().into_iter().flatten();
     properties
-        .map(|(name, parameter)| {
+        .flat_map(|(name, parameter)| {
             let need = if required(name) {
                 "required".to_owned()
             } else {
@@ -121,12 +119,15 @@ fn parameters(root: &Value) -> Vec<[String; 4]> {
                 }
             };
             let description = parameter["description"].as_str().unwrap_or_default();
-            [
+            let mut lines = wrapped(description, TEXT).into_iter();
+            let first = [
                 name.clone(),
                 schema::type_name(root, parameter),
                 need,
-                first_line(description).to_owned(),
-            ]
+                lines.next().unwrap_or_default(),
+            ];
+            let more = lines.map(|line| [String::new(), String::new(), String::new(), line]);
+            std::iter::once(first).chain(more)
         })
         .collect()
 }
@@ -152,7 +153,8 @@ mod tests {
     fn a_tool_is_described_on_a_page() {
         let text = describe(&tool(&json!({
             "properties": {
-                "x": {"type": "integer", "description": "Pixels from the left.\nNot negative."},
+                "x": {"type": "integer", "description": "Pixels from the left.\nNot negative, and \
+                    never more than the screen is wide, which `vm:info` tells."},
                 "button": {"$ref": "#/$defs/Button", "default": "left"},
                 "note": {"type": ["string", "null"], "default": null},
             },
@@ -166,7 +168,8 @@ mod tests {
           Use it on buttons.
 
         Parameters:
-          x       integer     required  Pixels from the left.
+          x       integer     required  Pixels from the left. Not negative, and never more than the screen is
+                                        wide, which `vm:info` tells.
           button  left|right  = "left"
           note    string      optional
         "#);
