@@ -33,7 +33,7 @@ pub(super) struct McpArgs {
 
 pub(super) fn run(args: &McpArgs) -> anyhow::Result<ExitCode> {
     if let Some(url) = &args.server {
-        let key = args.key.for_others()?;
+        let key = args.key.for_server(url)?;
         block_on(mcp::bridge(url, key.as_deref()))?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use clap::Args;
 use sandbox_client::Client;
-use sandbox_protocol::Envelope;
+use sandbox_protocol::{Code, Envelope};
 use serde_json::{Map, Value};
 use std::{
     fs, io,
@@ -69,7 +69,7 @@ pub(super) async fn run(args: &CallArgs) -> Result<(), Failure> {
         show(args.json, &envelope)?;
     }
     if !envelope.is_success() {
-        return Err(Failure::of_envelope(&envelope));
+        return Err(refused(&args.tool, &envelope));
     }
     if args.output.is_some() && kept == 0 {
         return Err(Failure::refused(
@@ -77,6 +77,16 @@ pub(super) async fn run(args: &CallArgs) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// What the tool says no to, and where its parameters stand if they are what is wrong.
+fn refused(tool: &str, envelope: &Envelope) -> Failure {
+    let failure = Failure::of_envelope(envelope);
+    if envelope.code == Code::PARAMETER {
+        failure.hint(format!("`sandbox tools {tool}` shows its parameters"))
+    } else {
+        failure
+    }
 }
 
 /// Asks the server for the tool's schema where the parameters cannot be told without.

@@ -63,9 +63,11 @@ impl ServerArgs {
 }
 
 impl KeyArgs {
-    /// The key, if there is one, for commands that do not fail as clients do.
-    pub(crate) fn for_others(&self) -> anyhow::Result<Option<String>> {
-        self.read().map_err(|failure| anyhow::anyhow!("{failure}"))
+    /// The key for a server at `url`, if there is one, for commands with a client of their own.
+    pub(crate) fn for_server(&self, url: &str) -> anyhow::Result<Option<String>> {
+        // What cannot be an address for this client cannot be one for them, and it says why.
+        Client::builder().url(url).build().map_err(Failure::from)?;
+        Ok(self.read()?)
     }
 
     fn read(&self) -> Result<Option<String>, Failure> {

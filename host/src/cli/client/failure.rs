@@ -55,6 +55,13 @@ impl Failure {
         self
     }
 
+    fn text(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}\n  hint: {hint}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
     /// What the process exits with.
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.exit as u8)
@@ -83,7 +90,6 @@ fn advice(code: Code, data: &Value) -> Option<String> {
             format!("say which one: {}", candidates.join(", "))
         }
         Code::TOOL_NOT_FOUND => "`sandbox tools` lists what there is".to_owned(),
-        Code::PARAMETER => "`sandbox tools NAME` shows a tool's parameters".to_owned(),
         Code::NOT_PERMITTED => {
             "the server's key goes into SANDBOX_API_KEY, or into a file for --api-key-file"
                 .to_owned()
@@ -95,11 +101,14 @@ fn advice(code: Code, data: &Value) -> Option<String> {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
-        match &self.hint {
-            Some(hint) => write!(f, "\n  hint: {hint}"),
-            None => Ok(()),
-        }
+        write!(f, "error: {}", self.text())
+    }
+}
+
+/// For commands that do not fail as clients do: their `error: ` is written elsewhere.
+impl From<Failure> for anyhow::Error {
+    fn from(failure: Failure) -> Self {
+        Self::msg(failure.text())
     }
 }
 
@@ -124,7 +133,14 @@ impl From<Error> for Failure {
 
 impl From<BuildError> for Failure {
     fn from(error: BuildError) -> Self {
-        Self::usage(with_cause(&error))
+        let failure = Self::usage(with_cause(&error));
+        match error {
+            BuildError::NoTls(_) => failure.hint(
+                "name an http address, such as that of a tunnel (ssh -L 18890:127.0.0.1:18890 HOST), or build it \
+                 with TLS: cargo build --release -p sandbox --features tls",
+            ),
+            _ => failure,
+        }
     }
 }
 
@@ -177,6 +193,19 @@ mod tests {
             refusal(4242, &json!({"candidates": 1})),
             "error: no (code 4242)"
         );
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[test]
+    fn who_needs_tls_is_told_two_ways_out() {
+        let client = sandbox_client::Client::builder().url("https://host");
+        let text = Failure::from(client.build().unwrap_err()).to_string();
+        assert!(
+            text.contains("ssh -L") && text.contains("--features tls"),
+            "{text}"
+        );
+        let told_elsewhere = anyhow::Error::from(Failure::refused("no").hint("yes"));
+        assert_eq!(told_elsewhere.to_string(), "no\n  hint: yes");
     }
 
     #[tokio::test]

@@ -7,9 +7,9 @@ use super::{
     pairs,
 };
 use clap::{Args, Subcommand};
-use sandbox_client::Client;
+use sandbox_client::{Client, Error};
 use sandbox_protocol::{
-    Seconds, Timestamp,
+    Code, Seconds, Timestamp,
     request::CreateSession,
     response::{SessionEntry, SessionList},
 };
@@ -152,7 +152,7 @@ async fn create(client: &Client, args: &CreateArgs, json: bool) -> Result<(), Fa
         auto_extend: true,
         trace_id: None,
     };
-    let created = client.create_session(request).await?;
+    let created = client.create_session(request).await.map_err(not_created)?;
     if json {
         return Ok(print_json(&created)?);
     }
@@ -163,6 +163,17 @@ async fn create(client: &Client, args: &CreateArgs, json: bool) -> Result<(), Fa
         talk(message);
     }
     Ok(print(&created.session_id)?)
+}
+
+/// Why there is no session, and where the settings stand that a backend knows.
+fn not_created(error: Error) -> Failure {
+    let of_settings = error.code() == Some(Code::PARAMETER);
+    let failure = Failure::from(error);
+    if of_settings {
+        failure.hint("`sandbox config schema --config FILE`, with the server's file, describes the settings of its backends")
+    } else {
+        failure
+    }
 }
 
 async fn refresh(client: &Client, resource_type: Option<&str>, json: bool) -> Result<(), Failure> {
@@ -251,6 +262,22 @@ fn until(time: Option<Timestamp>) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_setting_that_is_unknown_is_no_parameter_of_a_tool() {
+        let refused = |code| Error::Server {
+            code,
+            message: "parameter /nope is not known".into(),
+            data: serde_json::Value::Null,
+        };
+        let told = not_created(refused(Code::PARAMETER)).to_string();
+        assert!(
+            told.contains("config schema") && !told.contains("tools"),
+            "{told}"
+        );
+        let told = not_created(refused(Code::TOO_MANY)).to_string();
+        assert!(!told.contains("hint"), "{told}");
+    }
 
     #[test]
     fn sessions_are_listed_in_columns() {
