@@ -2,7 +2,7 @@
 //!
 //! `sandbox serve` and `sandbox check` both come this way, so what the one accepts the other does.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use sandbox_plugin_api::abi;
 use serde_json::{Map, Value};
@@ -13,7 +13,7 @@ use crate::{
     catalog::Catalog,
     config::{self, Diagnostic, Environment, Loaded, Resource, check_against},
     observe::{Feed, Observers, audit},
-    plugin::{LoadError, LoadedPlugin, Loader, SearchPath},
+    plugin::{Keys, LoadError, LoadedPlugin, Loader, SearchPath},
     sandbox::{self, Sandbox},
     schema::child,
     sessions::{Bounds, Sessions},
@@ -63,13 +63,16 @@ pub fn load(
         let diagnostic = Diagnostic::error(AT, error).at(loaded.document.locate(AT));
         booted.diagnostics.push(diagnostic);
     }
-    let mut names = BTreeMap::<String, String>::new();
+    let mut keys = Keys::new(loaded.config.resources.keys().map(String::as_str));
     for (key, resource) in loaded.config.enabled() {
         if !is_known(loaded, key) {
             continue;
         }
-        match load_one(loaded, &plugins, key, resource, &mut names, verbose) {
-            Ok(ready) => booted.ready.push(ready),
+        match load_one(loaded, &plugins, key, resource, &mut keys, verbose) {
+            Ok(ready) => {
+                booted.diagnostics.extend(passed_over(loaded, key, &ready));
+                booted.ready.push(ready);
+            }
             Err(diagnostics) => booted.diagnostics.extend(diagnostics),
         }
     }
@@ -93,7 +96,7 @@ fn load_one(
     plugins: &Loader,
     key: &str,
     resource: &Resource,
-    names: &mut BTreeMap<String, String>,
+    keys: &mut Keys<'_>,
     verbose: bool,
 ) -> Result<Ready, Vec<Diagnostic>> {
     let at = child("/resources", key);
@@ -107,10 +110,18 @@ fn load_one(
         new(at.to_owned(), message).at(loaded.document.locate(at))
     };
     let refuse = |error: &LoadError| {
-        vec![report(
-            &class_at,
-            error.report(verbose).trim_end().to_owned(),
-        )]
+        let told = error.report(verbose);
+        let (headline, details) = told.split_once('\n').unwrap_or((&told, ""));
+        // Of several problems, each has its own hint among the details.
+        let hint = match &*error.problems() {
+            [only] => only.hint.clone(),
+            _ => None,
+        };
+        vec![Diagnostic {
+            hint,
+            details: Some(details.trim_end().to_owned()),
+            ..report(&class_at, headline.to_owned())
+        }]
     };
     let plugin = plugins
         .load(
@@ -120,16 +131,8 @@ fn load_one(
         )
         .map_err(|error| refuse(&error))?;
     let name = plugin.description.name.clone();
-    let taken_by = names.insert(name.clone(), key.to_owned());
-    if taken_by.is_some() || name != key {
-        let class = &resource.backend_class;
-        return Err(refuse(&LoadError::other_key(
-            class,
-            key,
-            &name,
-            taken_by.as_deref(),
-        )));
-    }
+    keys.check(&resource.backend_class, key, &name)
+        .map_err(|error| refuse(&error))?;
     let config = check_config(loaded, &config_at, &plugin)?;
     if loaded.is_wrong(&config_at) {
         return Err(Vec::new());
@@ -158,6 +161,17 @@ fn load_one(
         config,
         parts,
     })
+}
+
+/// Files that come before the plugin's in the search path and cannot be loaded: somebody meant them to be.
+fn passed_over(loaded: &Loaded, key: &str, ready: &Ready) -> Vec<Diagnostic> {
+    let at = child(&child("/resources", key), "backend_class");
+    let told = ready.plugin.trace.passed_over().into_iter();
+    told.map(|file| {
+        let message = format!("`{key}`: {file}");
+        Diagnostic::warning(at.as_str(), message).at(loaded.document.locate(&at))
+    })
+    .collect()
 }
 
 fn check_config(

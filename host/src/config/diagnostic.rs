@@ -74,6 +74,9 @@ pub struct Diagnostic {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What else there is to read, in lines for people, the hint among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<String>,
 }
 
 impl Diagnostic {
@@ -88,6 +91,7 @@ impl Diagnostic {
             pointer: pointer.into(),
             message: message.into(),
             hint: None,
+            details: None,
         }
     }
 
@@ -115,7 +119,10 @@ impl Diagnostic {
             Severity::Warning => Level::WARNING,
             Severity::Note => Level::NOTE,
         };
-        let title = level.primary_title(self.message.as_str());
+        let title = level.primary_title(match &self.details {
+            Some(details) => format!("{}\n{details}", self.message),
+            None => self.message.clone(),
+        });
         let group = match &self.location {
             Some(location) if location.secret => title.element(
                 annotate_snippets::Origin::path(location.file.as_str())
@@ -130,8 +137,10 @@ impl Diagnostic {
             None => Group::with_title(title),
         };
         match &self.hint {
-            Some(hint) => group.element(Level::HELP.message(hint.as_str())),
-            None => group,
+            Some(hint) if self.details.is_none() => {
+                group.element(Level::HELP.message(hint.as_str()))
+            }
+            _ => group,
         }
     }
 
