@@ -1,5 +1,6 @@
 //! What `backend_class` may say: a path, a bare name, or the dotted path of the Python server.
-//! Owns the three forms and the choice among a library's backends; looks at no file.
+//! Owns the three forms, the names of the Python server that are others here, and the choice among a library's
+//! backends; looks at no file.
 
 use std::{
     env::consts::{DLL_PREFIX, DLL_SUFFIX},
@@ -9,6 +10,27 @@ use std::{
 use serde::Serialize;
 
 use super::{error::LoadFailure, inspect::DeclaredBackend};
+
+/// What the Python server's classes end with, and ours need not.
+const SUFFIX: &str = "Backend";
+
+/// The one backend of the Python server that goes by another name here: its `code_executor` runs programs as `code`
+/// does. A file that names it should work, and neither its module nor its class can be guessed from ours. Tried only
+/// where the name itself leads nowhere, so a plugin of that name is never shadowed.
+const RENAMED: Renamed = Renamed {
+    module: "code_executor",
+    library: "code",
+    class: "CodeExecutor",
+    now: "Code",
+};
+
+/// A backend that the Python server had under another name.
+struct Renamed {
+    module: &'static str,
+    library: &'static str,
+    class: &'static str,
+    now: &'static str,
+}
 
 /// A `backend_class`, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +125,12 @@ impl BackendClass {
         })
     }
 
+    /// The library that a name of the Python server means, for when there is none of that name.
+    pub(super) fn former_library(&self) -> Option<&'static str> {
+        matches!(&self.library, Library::Name(name) if name == RENAMED.module)
+            .then_some(RENAMED.library)
+    }
+
     fn names(&self, backend: &DeclaredBackend) -> bool {
         matches!(&self.library, Library::Name(name) if *name == backend.name)
     }
@@ -115,16 +143,36 @@ impl BackendClass {
     }
 }
 
-/// By its exact class, else by the only one that differs in case alone: the Python server's
-/// `RAGBackend` finds `RagBackend`, as it is called by Rust's rules.
+/// By its exact class, else by the only one that differs in case alone, else by the only one that is called so without
+/// the suffix: the Python server's `RAGBackend` finds `RagBackend` and its `VMBackend` finds `Vm`, as Rust would call them.
 fn of_class<'a>(class: &str, backends: &'a [DeclaredBackend]) -> Option<&'a DeclaredBackend> {
-    let exact = backends.iter().find(|backend| backend.class == class);
-    exact.or_else(|| {
-        let mut alike = backends
-            .iter()
-            .filter(|backend| backend.class.eq_ignore_ascii_case(class));
-        alike.next().filter(|_| alike.next().is_none())
-    })
+    if let Some(exact) = backends.iter().find(|backend| backend.class == class) {
+        return Some(exact);
+    }
+    let short = without_suffix(class);
+    let renamed = short
+        .filter(|short| short.eq_ignore_ascii_case(RENAMED.class))
+        .map(|_| RENAMED.now);
+    [Some(class), short, renamed]
+        .into_iter()
+        .flatten()
+        .map(|called| alike(called, backends))
+        .find(|alike| !alike.is_empty())
+        // Several would be a guess.
+        .and_then(|alike| <[_; 1]>::try_from(alike).ok())
+        .map(|[only]| only)
+}
+
+/// The backends whose class is `class` in any case.
+fn alike<'a>(class: &str, backends: &'a [DeclaredBackend]) -> Vec<&'a DeclaredBackend> {
+    let alike = |backend: &&DeclaredBackend| backend.class.eq_ignore_ascii_case(class);
+    backends.iter().filter(alike).collect()
+}
+
+/// The class without the suffix, in whatever case it is written; `None` when it has none, or is nothing else.
+fn without_suffix(class: &str) -> Option<&str> {
+    let (short, suffix) = class.split_at_checked(class.len().checked_sub(SUFFIX.len())?)?;
+    (!short.is_empty() && suffix.eq_ignore_ascii_case(SUFFIX)).then_some(short)
 }
 
 /// A path has a separator, or the ending of a library.
@@ -245,5 +293,50 @@ mod tests {
             choose("x#RagBackend", &alike).as_deref(),
             Some("RagBackend")
         );
+    }
+
+    #[test]
+    fn classes_of_the_python_server_are_found_without_their_suffix() {
+        let ours = |class: &str| [declared(class, "x")];
+        for (written, class) in [
+            ("sandbox.server.backends.resources.vm.VMBackend", "Vm"),
+            ("sandbox.server.backends.resources.bash.BashBackend", "Bash"),
+            ("browser#BrowserBackend", "Browser"),
+            ("sandbox.server.backends.resources.code.CodeBackend", "Code"),
+            ("a.code_executor.CodeExecutorBackend", "Code"),
+            ("a.code.CodeExecutorBackend", "Code"),
+            ("a.vm.vmbackend", "Vm"),
+        ] {
+            let chosen = choose(written, &ours(class));
+            assert_eq!(chosen.as_deref(), Some(class), "{written}");
+        }
+        for (written, class) in [
+            ("vm#Backend", "Vm"),
+            ("vm#VMBackends", "Vm"),
+            ("vm#Vm", "VmBackend"),
+            ("vm#CloudVMBackend", "Vm"),
+            ("code#CodeExecutor", "Code"),
+        ] {
+            assert_eq!(choose(written, &ours(class)), None, "{written}");
+        }
+    }
+
+    #[test]
+    fn the_nearer_name_wins_and_a_guess_is_none() {
+        let near = [declared("Vm", "a"), declared("VmBackend", "b")];
+        let chosen = choose("x#VMBackend", &near);
+        assert_eq!(chosen.as_deref(), Some("VmBackend"));
+        let guess = [declared("Vm", "a"), declared("VM", "b")];
+        assert_eq!(choose("x#vmBackend", &guess), None);
+        assert_eq!(choose("x#VMBackend", &guess), None);
+    }
+
+    #[test]
+    fn a_module_of_the_python_server_may_be_another_library() {
+        let former = |written: &str| BackendClass::parse(written).unwrap().former_library();
+        assert_eq!(former("a.code_executor.CodeExecutorBackend"), Some("code"));
+        assert_eq!(former("code_executor"), Some("code"));
+        assert_eq!(former("a.vm.VMBackend"), None);
+        assert_eq!(former("./code_executor.so"), None);
     }
 }

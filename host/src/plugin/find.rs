@@ -84,42 +84,57 @@ fn look(
     base: &Path,
     sha256: Option<&str>,
 ) -> (Trace, Option<Good>) {
-    let mut trace = Trace::default();
-    let mut add = |origin, place: Option<&Path>, found| {
-        trace.0.push(Looked {
-            origin,
-            place: place.map(Path::to_owned),
-            found,
-        });
-    };
     let name = match &class.library {
         Library::Path(path) => {
             let file = absolute(base, path);
             let (found, good) = look_at(&file, sha256);
-            add(Origin::Written, Some(&file), found);
-            return (trace, good);
+            let place = Some(file);
+            return (Trace(vec![looked(Origin::Written, place, found)]), good);
         }
-        Library::Name(name) => file_name(name),
+        Library::Name(name) => name,
     };
+    let (trace, good) = look_through(name, search, sha256);
+    if let (false, Some(former)) = (trace.found_any(), class.former_library()) {
+        let (elsewhere, good) = look_through(former, search, sha256);
+        // What was found, good or not, is what was meant; otherwise the name that was written is what is missing.
+        if elsewhere.found_any() {
+            return (elsewhere, good);
+        }
+    }
+    (trace, good)
+}
+
+/// Looks for the library of this name in the search path.
+fn look_through(name: &str, search: &SearchPath, sha256: Option<&str>) -> (Trace, Option<Good>) {
+    let mut trace = Trace::default();
+    let mut add = |origin, place, found| trace.0.push(looked(origin, place, found));
     for (origin, folder) in search.places() {
         let Some(folder) = folder else {
             add(origin, None, Finding::NotSet);
             continue;
         };
         if folder.is_relative() {
-            add(origin, Some(folder), Finding::Relative);
+            add(origin, Some(folder.to_owned()), Finding::Relative);
         } else if !folder.is_dir() {
-            add(origin, Some(folder), Finding::NoFolder);
+            add(origin, Some(folder.to_owned()), Finding::NoFolder);
         } else {
-            let file = folder.join(&name);
+            let file = folder.join(file_name(name));
             let (found, good) = look_at(&file, sha256);
-            add(origin, Some(&file), found);
+            add(origin, Some(file), found);
             if good.is_some() {
                 return (trace, good);
             }
         }
     }
     (trace, None)
+}
+
+fn looked(origin: Origin, place: Option<PathBuf>, found: Finding) -> Looked {
+    Looked {
+        origin,
+        place,
+        found,
+    }
 }
 
 fn look_at(file: &Path, sha256: Option<&str>) -> (Finding, Option<Good>) {
