@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     backend::{Backend, Limits, Parts},
     catalog::Catalog,
-    config::{self, Diagnostic, Environment, Loaded, Resource, check_against},
+    config::{self, Checked, Diagnostic, Environment, Loaded, Resource, Severity, check_against},
     observe::{Feed, Observers, audit},
     plugin::{Keys, LoadError, LoadedPlugin, Loader, SearchPath},
     sandbox::{self, Sandbox},
@@ -34,9 +34,13 @@ pub struct Ready {
 pub struct Booted {
     /// What is ready.
     pub ready: Vec<Ready>,
-    /// What is wrong, in the order of the file; errors unless the resource is `optional`.
+    /// What is wrong, in the order of the file; errors unless the resource is `optional`. Notes on settings that have
+    /// no effect, too.
     pub diagnostics: Vec<Diagnostic>,
 }
+
+/// Something good, and what there is to say about it.
+type Noted<T> = (T, Vec<Diagnostic>);
 
 /// Loads every enabled resource. Nothing is warmed up.
 pub fn load(
@@ -69,7 +73,8 @@ pub fn load(
             continue;
         }
         match load_one(loaded, &plugins, key, resource, &mut keys, verbose) {
-            Ok(ready) => {
+            Ok((ready, notes)) => {
+                booted.diagnostics.extend(notes);
                 booted.diagnostics.extend(passed_over(loaded, key, &ready));
                 booted.ready.push(ready);
             }
@@ -98,7 +103,7 @@ fn load_one(
     resource: &Resource,
     keys: &mut Keys<'_>,
     verbose: bool,
-) -> Result<Ready, Vec<Diagnostic>> {
+) -> Result<Noted<Ready>, Vec<Diagnostic>> {
     let at = child("/resources", key);
     let (class_at, config_at) = (child(&at, "backend_class"), child(&at, "config"));
     let report = |at: &str, message: String| {
@@ -133,16 +138,20 @@ fn load_one(
     let name = plugin.description.name.clone();
     keys.check(&resource.backend_class, key, &name)
         .map_err(|error| refuse(&error))?;
-    let config = check_config(loaded, &config_at, &plugin)?;
+    let (config, notes) = check_config(loaded, &config_at, &plugin)?;
     if loaded.is_wrong(&config_at) {
-        return Err(Vec::new());
+        return Err(notes);
     }
     let directory = loaded.document.directory().to_string_lossy();
     let json = Value::Object(config.clone()).to_string();
     let handle = plugin
         .table
         .create(&plugin.class, json.as_bytes(), &directory)
-        .map_err(|answer| vec![report(&config_at, format!("`{key}`: {}", answer.message()))])?;
+        .map_err(|answer| {
+            let mut found = notes.clone();
+            found.push(report(&config_at, format!("`{key}`: {}", answer.message())));
+            found
+        })?;
     let parts = Parts {
         name: name.as_str().into(),
         kind: plugin.description.kind,
@@ -155,12 +164,13 @@ fn load_one(
         plugin: plugin.clone(),
         handle,
     };
-    Ok(Ready {
+    let ready = Ready {
         name,
         plugin,
         config,
         parts,
-    })
+    };
+    Ok((ready, notes))
 }
 
 /// Files that come before the plugin's in the search path and cannot be loaded: somebody meant them to be.
@@ -174,15 +184,18 @@ fn passed_over(loaded: &Loaded, key: &str, ready: &Ready) -> Vec<Diagnostic> {
     .collect()
 }
 
+/// The settings of the resource as its plugin takes them, and notes on them.
 fn check_config(
     loaded: &Loaded,
     pointer: &str,
     plugin: &LoadedPlugin,
-) -> Result<Map<String, Value>, Vec<Diagnostic>> {
-    let checked = check_against(&plugin.description.config, &loaded.document, pointer);
-    match checked.value {
-        Value::Object(config) if checked.diagnostics.is_empty() => Ok(config),
-        _ => Err(checked.diagnostics),
+) -> Result<Noted<Map<String, Value>>, Vec<Diagnostic>> {
+    let Checked { value, diagnostics } =
+        check_against(&plugin.description.config, &loaded.document, pointer);
+    let failed = |found: &Diagnostic| found.severity == Severity::Error;
+    match value {
+        Value::Object(config) if !diagnostics.iter().any(failed) => Ok((config, diagnostics)),
+        _ => Err(diagnostics),
     }
 }
 

@@ -13,6 +13,7 @@ mod diagnostic;
 mod document;
 mod environment;
 mod expand;
+mod former;
 mod keys;
 mod load;
 mod masking;

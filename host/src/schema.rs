@@ -7,11 +7,13 @@
 
 mod describe;
 mod fault;
+mod former;
 mod nearest;
 mod pointer;
 mod walk;
 
 pub use fault::{Fault, Problem};
+pub use former::{FORMER, Former};
 pub use nearest::nearest;
 pub(crate) use pointer::split;
 pub use pointer::{child, dotted, is_within};
@@ -80,6 +82,11 @@ impl Checker {
     /// The objects, as dotted paths, in which `key` would be known: advice for a key in the wrong place.
     pub fn homes(&self, key: &str) -> Vec<String> {
         walk::homes(&self.schema, key)
+    }
+
+    /// The keys of `value` that the schema has no longer, or takes other values of, with their pointers.
+    pub fn former(&self, value: &Value) -> Vec<(String, Former)> {
+        former::former(&self.schema, value)
     }
 
     fn faults<'a>(&'a self, value: &'a Value) -> impl Iterator<Item = Fault> + 'a {

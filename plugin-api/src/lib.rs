@@ -61,7 +61,7 @@
 //!
 //! | function | when | |
 //! |---|---|---|
-//! | `fn new(config, &BackendEnv) -> Result<Self>` | when the server starts; without it `Default` makes the backend | no slow work here |
+//! | `fn new(config, &BackendEnv) -> Result<Self>` | when the server starts; without it `Default` makes the backend | no slow work here; keys that `config` has no longer: [`former`] |
 //! | `async fn warmup(&self, &CallContext) -> Result<()>` | before the first call, once | makes what all share |
 //! | `async fn probe(&self, &CallContext) -> Result<impl Serialize>` | when an operator asks for `/ready?verbose` or `/metrics`, while it is warm | a quick look at what it depends on; what it returns is shown, and the numbers in it are metrics: `{"pool": {"ready": 2}}` is `pool.ready` |
 //! | `async fn initialize(&self, config, &SessionInfo, &CallContext) -> Result<Session>` | for each session | makes what is the session's own |
@@ -399,8 +399,8 @@
 //! # Reading order
 //!
 //! [`context`](CallContext), [`error`](Error) and [`reply`](Reply) are what authors use; [`backend`](mod@backend) is what
-//! the macros write; `params` reads a tool's parameters, [`schema`] describes them; [`plugin`] turns
-//! both into operations behind the [`abi`], whose policy is written there; [`host`] is the other
+//! the macros write; `params` reads a tool's parameters, [`schema`] describes them, and [`former`] what a configuration had
+//! before; [`plugin`] turns both into operations behind the [`abi`], whose policy is written there; [`host`] is the other
 //! side of it, and `testkit` stands on that.
 
 extern crate self as sandbox_plugin_api;
@@ -412,6 +412,7 @@ mod reply;
 pub mod prelude;
 
 pub mod backend;
+pub mod former;
 mod params;
 pub mod schema;
 

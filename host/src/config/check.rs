@@ -1,30 +1,45 @@
 //! Checks a document, or a part of it, against a JSON Schema and says where each fault stands.
-//! Owns the meeting of faults (`crate::schema`) and places (`document.rs`); used for the file itself and
+//! Owns the meeting of faults (`crate::schema`) and places (`document.rs`); `former.rs` takes out beforehand what a
+//! plugin's settings have no longer. Used for the file itself and
 //! for the `config` of each resource once its plugin is loaded and has published its schema.
 
 use serde_json::{Map, Value};
 
-use super::{diagnostic::Diagnostic, document::Document, masking::may_be_secret, refused};
+use super::{
+    diagnostic::Diagnostic, document::Document, former::settle, masking::may_be_secret, refused,
+};
 use crate::schema::{Checker, Fault, Problem, dotted, split};
 
 /// The outcome of a check.
 #[derive(Debug)]
 pub struct Checked {
     /// The value, where placeholders stand for numbers and truth values that the schema wants, and paths
-    /// (`"format": "path"`) are resolved against the file's directory. Meaningful when there is no error.
+    /// (`"format": "path"`) are resolved against the file's directory. Keys that the schema has no longer are not in
+    /// it. Meaningful when there is no error.
     pub value: Value,
-    /// Everything that is wrong with it.
+    /// Everything that is wrong with it, and notes on what has no effect, in the order of the file.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 /// Checks what `pointer` points to; what is absent counts as an empty object.
 pub fn check_against(checker: &Checker, document: &Document, pointer: &str) -> Checked {
-    let (mut value, faults) = examine(checker, document, pointer);
-    let diagnostics = faults
-        .iter()
-        .filter(|fault| !document.placeholders.unresolved.contains(&fault.pointer))
-        .map(|fault| diagnostic(fault, checker, document))
-        .collect();
+    let settled = settle(checker, document, pointer);
+    let place = |at: &str| format!("{pointer}{}", settled.origin(at));
+    let (mut value, faults) = typed(checker, document, settled.value.clone(), place);
+    let former = checker.former(&value);
+    let mut diagnostics = settled.diagnostics.clone();
+    for mut fault in faults {
+        let said = former.iter().find(|(at, _)| *at == fault.pointer);
+        let advice = said.and_then(|(_, former)| former.advice.clone());
+        fault.pointer = place(&fault.pointer);
+        if document.placeholders.unresolved.contains(&fault.pointer) {
+            continue;
+        }
+        let mut found = diagnostic(&fault, checker, document);
+        found.hint = found.hint.or(advice);
+        diagnostics.push(found);
+    }
+    super::diagnostic::sort(&mut diagnostics);
     for path in checker.paths(&value) {
         if let Some(Value::String(text)) = value.pointer_mut(&path) {
             *text = document.resolve(&*text).to_string_lossy().into_owned();
@@ -35,32 +50,43 @@ pub fn check_against(checker: &Checker, document: &Document, pointer: &str) -> C
 
 /// The value with its placeholders typed, and its faults under the document's own pointers.
 pub(super) fn examine(checker: &Checker, document: &Document, base: &str) -> (Value, Vec<Fault>) {
-    let mut value = document
-        .value()
-        .pointer(base)
-        .cloned()
-        .unwrap_or_else(|| Value::Object(Map::new()));
-    let mut faults = checker.all(&value);
-    let mut typed = false;
-    for fault in &faults {
-        typed |= type_placeholder(&mut value, &fault.pointer, document, base);
-    }
-    if typed {
-        faults = checker.all(&value);
-    }
+    let place = |at: &str| format!("{base}{at}");
+    let (value, mut faults) = typed(checker, document, value_at(document, base), place);
     for fault in &mut faults {
         fault.pointer.insert_str(0, base);
     }
     (value, faults)
 }
 
+/// What `pointer` points to; an empty object when it is absent.
+pub(super) fn value_at(document: &Document, pointer: &str) -> Value {
+    let value = document.value().pointer(pointer).cloned();
+    value.unwrap_or_else(|| Value::Object(Map::new()))
+}
+
+/// The value with its placeholders typed, and its faults under its own pointers, which `place` translates into the
+/// document's.
+fn typed(
+    checker: &Checker,
+    document: &Document,
+    mut value: Value,
+    place: impl Fn(&str) -> String,
+) -> (Value, Vec<Fault>) {
+    let mut faults = checker.all(&value);
+    let mut typed = false;
+    for fault in &faults {
+        let at = place(&fault.pointer);
+        typed |= type_placeholder(&mut value, &fault.pointer, document, &at);
+    }
+    if typed {
+        faults = checker.all(&value);
+    }
+    (value, faults)
+}
+
 /// Replaces a string that was one placeholder by the number or truth value that it spells, if it does.
-fn type_placeholder(value: &mut Value, pointer: &str, document: &Document, base: &str) -> bool {
-    if !document
-        .placeholders
-        .whole
-        .contains(&format!("{base}{pointer}"))
-    {
+fn type_placeholder(value: &mut Value, pointer: &str, document: &Document, place: &str) -> bool {
+    if !document.placeholders.whole.contains(place) {
         return false;
     }
     let Some(Value::String(text)) = value.pointer(pointer) else {

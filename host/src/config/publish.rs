@@ -1,10 +1,12 @@
 //! The JSON Schema of the configuration file: for editors, for the check, for the documentation.
-//! Owns what is added to the derived schema: comments, placeholders, and the plugins' own schemas.
+//! Owns what is added to the derived schema: comments, placeholders, the plugins' own schemas, and their former keys.
 
 use schemars::{generate::SchemaSettings, transform::transform_subschemas};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::written::File;
+use crate::schema::{FORMER, Former};
 
 /// The schema of the file, with `resources.<name>.config` left open.
 pub fn json_schema() -> Value {
@@ -57,12 +59,14 @@ fn with_config(schema: &mut Value, name: &str, config: &Value) -> Value {
 /// A text that is one placeholder and nothing else.
 const PLACEHOLDER: &str = r"^\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}$";
 
-/// Allows in the file what is gone before the check: comment keys, and `${VAR}` for what is not just any text.
+/// Allows in the file what is gone before the check: former keys, comment keys, and `${VAR}` for what is not just any
+/// text.
 fn for_editors(schema: &mut schemars::Schema) {
     transform_subschemas(&mut for_editors, schema);
     let Some(node) = schema.as_object_mut() else {
         return;
     };
+    allow_former(node);
     if node
         .get("additionalProperties")
         .is_some_and(|open| open != true)
@@ -107,4 +111,42 @@ fn allow_placeholder(node: &mut Map<String, Value>) {
         }
         node.insert("anyOf".to_owned(), Value::Array(alternatives));
     }
+}
+
+/// Declares the former keys of an object that are taken, as deprecated; those that are refused stay unknown.
+fn allow_former(node: &mut Map<String, Value>) {
+    let Some(Value::Object(former)) = node.get(FORMER).cloned() else {
+        return;
+    };
+    let Some(Value::Object(properties)) = node.get_mut("properties") else {
+        return;
+    };
+    for (key, said) in &former {
+        let Ok(former) = Former::deserialize(said) else {
+            continue;
+        };
+        if let (false, Some(declared)) = (properties.contains_key(key), taken(&former, properties))
+        {
+            properties.insert(key.clone(), declared);
+        }
+    }
+}
+
+/// What a former key takes, if anything.
+fn taken(former: &Former, properties: &Map<String, Value>) -> Option<Value> {
+    let mut declared = match &former.now {
+        Some(now) => properties.get(now)?.clone(),
+        None if former.note.is_some() => json!({}),
+        None if former.needless.is_empty() => return None,
+        None => json!({ "enum": former.needless }),
+    };
+    let about = match (&former.now, &former.note) {
+        (Some(now), _) => format!("Another name of `{now}`."),
+        (None, Some(note)) => format!("No effect: {note}."),
+        (None, None) => "Says what holds anyway.".to_owned(),
+    };
+    let declaration = declared.as_object_mut()?;
+    declaration.insert("description".to_owned(), json!(about));
+    declaration.insert("deprecated".to_owned(), json!(true));
+    Some(declared)
 }

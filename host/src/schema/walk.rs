@@ -1,6 +1,6 @@
-//! Walks a value and its schema side by side. Owns the finding of declared paths and of known keys.
+//! Walks a value and its schema side by side. Owns the walk, and the finding of declared paths and of known keys.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{describe::reference, pointer::child};
 
@@ -13,44 +13,49 @@ const HOME_DEPTH: usize = 10;
 /// Pointers of all strings of `value` whose schema says `"format": "path"`.
 pub(super) fn paths(schema: &Value, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    visit(schema, schema, value, "", DEPTH, &mut found);
+    visit(schema, value, &mut |node, value, at| {
+        if value.is_string() && node.get("format").is_some_and(|format| format == "path") {
+            found.push(at.to_owned());
+        }
+    });
     found.sort();
     found.dedup();
     found
 }
 
-fn visit(
+/// Shows `seen` every part of `value` with each part of the schema that is about it, and its pointer.
+pub(super) fn visit(
+    schema: &Value,
+    value: &Value,
+    seen: &mut impl FnMut(&Map<String, Value>, &Value, &str),
+) {
+    step(schema, schema, value, "", DEPTH, seen);
+}
+
+fn step(
     root: &Value,
     node: &Value,
     value: &Value,
     at: &str,
     depth: usize,
-    found: &mut Vec<String>,
+    seen: &mut impl FnMut(&Map<String, Value>, &Value, &str),
 ) {
     let Some(node) = node.as_object().filter(|_| depth > 0) else {
         return;
     };
+    seen(node, value, at);
     if let Some(target) = reference(root, node) {
-        visit(root, target, value, at, depth - 1, found);
+        step(root, target, value, at, depth - 1, seen);
     }
     for branch in branches(node) {
-        visit(root, branch, value, at, depth - 1, found);
+        step(root, branch, value, at, depth - 1, seen);
     }
     match value {
-        Value::String(_) if node.get("format").is_some_and(|format| format == "path") => {
-            found.push(at.to_owned());
-        }
         Value::Array(elements) => {
             for (index, element) in elements.iter().enumerate() {
                 if let Some(items) = node.get("items") {
-                    visit(
-                        root,
-                        items,
-                        element,
-                        &child(at, index.to_string()),
-                        depth - 1,
-                        found,
-                    );
+                    let at = child(at, index.to_string());
+                    step(root, items, element, &at, depth - 1, seen);
                 }
             }
         }
@@ -60,7 +65,7 @@ fn visit(
                     .get("properties")
                     .and_then(|properties| properties.get(key));
                 if let Some(next) = declared.or_else(|| node.get("additionalProperties")) {
-                    visit(root, next, member, &child(at, key), depth - 1, found);
+                    step(root, next, member, &child(at, key), depth - 1, seen);
                 }
             }
         }
@@ -137,7 +142,7 @@ fn collect_homes(
     }
 }
 
-fn branches(node: &serde_json::Map<String, Value>) -> impl Iterator<Item = &Value> {
+fn branches(node: &Map<String, Value>) -> impl Iterator<Item = &Value> {
     ["allOf", "anyOf", "oneOf"]
         .into_iter()
         .filter_map(|keyword| node.get(keyword)?.as_array())

@@ -480,6 +480,88 @@ fn settings_of_a_plugin_are_checked_where_they_stand() {
     );
 }
 
+/// What becomes of a configuration of `bash` whose plugin once had other keys: what it takes, and what is said.
+fn with_former_keys(config: &str) -> (Value, Vec<String>) {
+    let schema = json!({
+        "type": "object", "additionalProperties": false,
+        "properties": {
+            "default_cwd": {"type": "string", "format": "path"},
+            "default_timeout": {"type": "number"},
+            "provider": {"enum": ["display", "qemu"]},
+        },
+        "x-former": {
+            "cwd": {"now": "default_cwd"},
+            "timeout": {"now": "default_timeout"},
+            "kind": {"now": "provider"},
+            "provider": {"advice": "write \"qemu\""},
+            "proxy": {"needless": [false, null], "reason": "there is none", "advice": "remove it and rest"},
+            "password": {"note": "nobody asks for it"},
+            "default_cwd": {"needless": [""]},
+        },
+    });
+    let text = format!(
+        "{{\"resources\": {{\"bash\": {{\"backend_class\": \"bash\", \"config\":\n{config}}}}}}}"
+    );
+    let loaded = load_with(&text, [("SECONDS", "30"), ("NO", "false")])
+        .unwrap_or_else(|error| panic!("{error}"));
+    let checker = Checker::compile(schema).unwrap();
+    let outcome = check_against(&checker, &loaded.document, "/resources/bash/config");
+    let said = outcome.diagnostics.iter();
+    let said = said.map(|one| format!("{:?} {one}", one.severity));
+    (outcome.value, said.collect())
+}
+
+#[test]
+fn former_keys_that_mean_something_reach_the_plugin_under_the_names_it_knows() {
+    let (value, said) = with_former_keys(
+        r#"{"cwd": "work", "timeout": "${SECONDS}", "kind": "qemu", "proxy": "${NO}"}"#,
+    );
+    assert_eq!(
+        value,
+        json!({"default_cwd": "/etc/sandbox/work", "default_timeout": 30, "provider": "qemu"})
+    );
+    assert_eq!(said, [""; 0]);
+    let (value, said) = with_former_keys(r#"{"default_cwd": "", "proxy": null}"#);
+    assert_eq!((value, said), (json!({}), vec![]));
+}
+
+#[test]
+fn former_keys_without_effect_are_noted_and_do_not_reach_the_plugin() {
+    let (value, said) = with_former_keys(r#"{"password": "hunter2"}"#);
+    assert_eq!(value, json!({}));
+    assert_eq!(
+        said,
+        [
+            "Note config.json:2:2: `resources.bash.config.password` has no effect: nobody asks for it; remove it"
+        ]
+    );
+}
+
+#[test]
+fn former_keys_that_mean_nothing_are_refused_with_reason_and_advice() {
+    let (_, said) = with_former_keys(
+        r#"{"proxy": true, "provider": "docker",
+ "timeout": "soon", "cwd": "/a", "default_cwd": "/b", "image": 1}"#,
+    );
+    assert_eq!(
+        said,
+        [
+            "Error config.json:2:2: `resources.bash.config.proxy` is not used here: there is none; remove it and rest",
+            "Error config.json:2:29: `resources.bash.config.provider`: expected `display` or `qemu`, found the string \"docker\"; write \"qemu\"",
+            "Error config.json:3:13: `resources.bash.config.timeout`: expected a number, found the string \"soon\"",
+            "Error config.json:3:21: `resources.bash.config.cwd` and `default_cwd` are the same setting under two names; keep `default_cwd`, and remove `cwd`",
+            "Error config.json:3:55: unknown key `image` in `resources.bash.config`; known here: default_cwd, default_timeout, provider",
+        ]
+    );
+    let (_, said) = with_former_keys(r#"{"kind": "docker"}"#);
+    assert_eq!(
+        said,
+        [
+            "Error config.json:2:10: `resources.bash.config.kind`: expected `display` or `qemu`, found the string \"docker\"; write \"qemu\""
+        ]
+    );
+}
+
 #[test]
 fn a_file_written_for_the_python_server_works_as_it_stands() {
     let text = r#"{

@@ -53,3 +53,40 @@ fn the_settings_of_plugins_are_part_of_it() {
     let other = json!({"resources": {"bash": {"backend_class": "bash", "config": {"mood": 1}}}});
     assert_eq!(checker.all(&other), []);
 }
+
+#[test]
+fn former_keys_of_plugins_are_accepted_as_far_as_they_are_taken() {
+    let plugin = json!({
+        "type": "object", "additionalProperties": false,
+        "properties": {"default_cwd": {"type": "string"}, "default_timeout": {"type": "number"}},
+        "x-former": {
+            "cwd": {"now": "default_cwd"},
+            "timeout": {"now": "default_timeout"},
+            "shell_type": {"needless": ["local"], "reason": "r", "advice": "a"},
+            "nice": {"note": "n"},
+            "image": {"reason": "r", "advice": "a"},
+            "default_cwd": {"needless": [""]},
+        },
+    });
+    let schema = json_schema_with_plugins([("bash", &plugin)]);
+    let declared = &schema["properties"]["resources"]["properties"]["bash"]["properties"]["config"]
+        ["properties"];
+    assert_eq!(declared["cwd"]["deprecated"], true);
+    assert_eq!(declared["default_cwd"]["deprecated"], Value::Null);
+    let checker = Checker::compile(schema).unwrap();
+    let wrong = |config: Value| {
+        let file = json!({"resources": {"bash": {"backend_class": "bash", "config": config}}});
+        checker.all(&file).len()
+    };
+    assert_eq!(
+        wrong(json!({"cwd": "/", "timeout": "${TIMEOUT}", "shell_type": "local", "nice": [3]})),
+        0
+    );
+    for config in [
+        json!({"cwd": 3}),
+        json!({"shell_type": "ssh"}),
+        json!({"image": "x"}),
+    ] {
+        assert_eq!(wrong(config.clone()), 1, "{config}");
+    }
+}
