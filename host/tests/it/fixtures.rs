@@ -24,7 +24,19 @@ const PACKAGES: &[&str] = &[
     "panics",
 ];
 
-static LIBRARIES: LazyLock<HashMap<String, PathBuf>> = LazyLock::new(build);
+static LIBRARIES: LazyLock<HashMap<String, PathBuf>> = LazyLock::new(|| {
+    let fixtures = PACKAGES.iter().map(|package| format!("fixture-{package}"));
+    // A real shell, for what only real processes can show.
+    let packages: Vec<String> = fixtures.chain(["bash".to_owned()]).collect();
+    build(&packages)
+});
+
+/// The other backends that come with the server, for the few tests that are about their own words. They are built apart,
+/// so that the rest need not wait for them.
+const PLUGINS: [&str; 4] = ["browser", "code", "rag", "vm"];
+
+static PLUGIN_LIBRARIES: LazyLock<HashMap<String, PathBuf>> =
+    LazyLock::new(|| build(&PLUGINS.map(str::to_owned)));
 
 /// The library of a fixture: `library("echo")`.
 pub(crate) fn library(name: &str) -> PathBuf {
@@ -37,6 +49,13 @@ pub(crate) fn library(name: &str) -> PathBuf {
 /// The folder that has the libraries of all fixtures, for a search path.
 pub(crate) fn folder() -> PathBuf {
     let library = library("echo");
+    library.parent().unwrap_or(Path::new("/")).to_owned()
+}
+
+/// The folder that has the libraries of all backends that come with the server.
+pub(crate) fn plugins() -> PathBuf {
+    LazyLock::force(&LIBRARIES);
+    let library = PLUGIN_LIBRARIES.get("vm").expect("it was built");
     library.parent().unwrap_or(Path::new("/")).to_owned()
 }
 
@@ -55,18 +74,16 @@ pub(crate) fn target() -> (PathBuf, String) {
     (target.to_owned(), name.to_string_lossy().into_owned())
 }
 
-fn build() -> HashMap<String, PathBuf> {
+fn build(packages: &[String]) -> HashMap<String, PathBuf> {
     let (target, profile) = target();
     let profile = if profile == "debug" { "dev" } else { &profile };
     let mut cargo = cargo();
     cargo
         .args(["build", "--profile", profile, "--target-dir"])
         .arg(target);
-    for package in PACKAGES {
-        cargo.args(["-p", &format!("fixture-{package}")]);
+    for package in packages {
+        cargo.args(["-p", package]);
     }
-    // A real shell, for what only real processes can show.
-    cargo.args(["-p", "bash"]);
     libraries(&mut cargo, &[])
 }
 

@@ -13,6 +13,7 @@ mod http;
 mod loading;
 mod mcp;
 mod observe;
+mod python_server;
 mod serve;
 mod server;
 mod sessions;

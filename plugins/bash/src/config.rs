@@ -11,6 +11,7 @@ use crate::shell::Error;
 /// The configuration of the backend.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("x-former" = crate::former::former()))]
 pub struct Config {
     /// Seconds that a command may run when the call does not say.
     #[schemars(range(min = 0.001))]

@@ -8,6 +8,7 @@
 mod answer;
 mod backend;
 mod config;
+mod former;
 mod ring;
 mod shell;
 

@@ -9,6 +9,7 @@ use crate::gate::{Dialer, Rules, Upstream};
 /// The configuration of the backend.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("x-former" = crate::former::former()))]
 pub struct Config {
     /// The browser's program. Without it, Debian's: `chromium-headless-shell`, or `chromium` when `headless` is false.
     pub executable: Option<PathBuf>,
@@ -18,6 +19,8 @@ pub struct Config {
     pub default_viewport: Viewport,
     /// The largest viewport that a session may ask for.
     pub max_viewport: Viewport,
+    /// What the browser calls itself when the session does not say; its own name when left out.
+    pub user_agent: Option<String>,
     /// Milliseconds that a page has to load when the call does not say.
     pub timeout: u64,
     /// The most milliseconds that a call may ask for.
@@ -63,6 +66,7 @@ impl Default for Config {
             headless: true,
             default_viewport: Viewport::Pair([1280, 720]),
             max_viewport: Viewport::Pair([3840, 2160]),
+            user_agent: None,
             timeout: 30_000,
             max_timeout: 300_000,
             action_timeout: 5_000,
@@ -278,6 +282,10 @@ impl Config {
             self.default_viewport.fits(self.max_viewport),
             "default_viewport: expected at least 1 pixel and at most max_viewport".to_owned(),
         );
+        expect(
+            self.user_agent.as_deref().is_none_or(is_user_agent),
+            format!("user_agent: {USER_AGENT}"),
+        );
         let times = [
             ("timeout", self.timeout),
             ("action_timeout", self.action_timeout),
@@ -342,6 +350,14 @@ impl Config {
     }
 }
 
+/// What [`is_user_agent`] lets through.
+const USER_AGENT: &str = "expected 1 to 1024 bytes of printable text";
+
+/// It goes into a header of every request.
+fn is_user_agent(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 1024 && !text.contains(char::is_control)
+}
+
 impl SessionConfig {
     /// Whether the session can be had.
     pub(crate) fn check(&self, config: &Config) -> Result<()> {
@@ -365,18 +381,8 @@ impl SessionConfig {
                 ),
             ));
         }
-        let printable = |text: &String| {
-            !text.is_empty() && text.len() <= 1024 && !text.contains(char::is_control)
-        };
-        if self
-            .user_agent
-            .as_ref()
-            .is_some_and(|text| !printable(text))
-        {
-            return Err(Error::param(
-                "/user_agent",
-                "expected 1 to 1024 bytes of printable text",
-            ));
+        if !self.user_agent.as_deref().is_none_or(is_user_agent) {
+            return Err(Error::param("/user_agent", USER_AGENT));
         }
         let is_locale = |text: &String| {
             let mut parts = text.split(['-', '_']);
@@ -412,11 +418,12 @@ mod tests {
     fn all_faults_come_at_once() {
         assert_eq!(check(json!({})), "");
         let message = check(json!({
-            "timeout": 0, "max_tabs": 0, "proxy": "socks5://x", "allowed_hosts": ["http://x"], "recycle_after": {},
+            "timeout": 0, "max_tabs": 0, "user_agent": "", "proxy": "socks5://x", "allowed_hosts": ["http://x"], "recycle_after": {},
             "default_viewport": [5000, 10], "max_screenshot_height": 20_000,
         }));
         for key in [
             "timeout: ",
+            "user_agent: ",
             "max_tabs: ",
             "proxy: ",
             "allowed_hosts: ",

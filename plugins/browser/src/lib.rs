@@ -10,6 +10,7 @@ mod backend;
 mod chromium;
 mod config;
 mod failure;
+mod former;
 mod gate;
 mod page;
 

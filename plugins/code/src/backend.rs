@@ -28,6 +28,7 @@ pub struct Code {
 )]
 impl Code {
     fn new(config: Config) -> Result<Self> {
+        let config = config.settled().map_err(Error::config)?;
         config.check().map_err(Error::config)?;
         Ok(Self {
             config: Arc::new(config),

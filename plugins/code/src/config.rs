@@ -13,6 +13,7 @@ use crate::Language;
 /// The configuration of the backend.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("x-former" = crate::former::former()))]
 pub struct Config {
     /// Seconds that a program may run when the call does not say.
     #[schemars(range(min = 0.001))]
@@ -29,6 +30,9 @@ pub struct Config {
 
     /// Memory of a session's program when the session does not say, files that it writes included.
     pub memory_limit: Size,
+    /// The other way to write it: in MiB, instead of `memory_limit`.
+    #[schemars(range(min = 16))]
+    pub memory_limit_mb: Option<u64>,
     /// The most memory that a session may ask for.
     pub max_memory: Size,
     /// Processors' worth of computing time when the session does not say.
@@ -94,7 +98,8 @@ impl Default for Config {
             default_language: Language::Python,
             python: "/usr/bin/python3".into(),
             node: None,
-            memory_limit: Size::mib(512),
+            memory_limit: DEFAULT_MEMORY,
+            memory_limit_mb: None,
             max_memory: Size::mib(4096),
             cpu_limit: 1.0,
             max_cpus: 4.0,
@@ -122,6 +127,24 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The configuration with one way to write each setting.
+    ///
+    /// # Errors
+    /// When a setting is written in both ways.
+    pub(crate) fn settled(mut self) -> Result<Self, String> {
+        if let Some(mib) = self.memory_limit_mb.take() {
+            // Nobody who writes the default notices that the other way wins.
+            if self.memory_limit != DEFAULT_MEMORY {
+                return Err("memory_limit and memory_limit_mb are the same: keep one".into());
+            }
+            self.memory_limit = mib
+                .checked_mul(1 << 20)
+                .map(Size)
+                .ok_or("memory_limit_mb is more than any memory")?;
+        }
+        Ok(self)
+    }
+
     /// The isolation that the warm-up has to prove possible.
     pub(crate) fn policy(&self) -> Policy {
         Policy {
@@ -222,6 +245,9 @@ impl Config {
     }
 }
 
+/// Enough for a data scientist's script.
+const DEFAULT_MEMORY: Size = Size::mib(512);
+
 /// An interpreter alone needs some of it.
 const LEAST_MEMORY: Size = Size::mib(16);
 
@@ -277,5 +303,26 @@ impl SessionConfig {
             policy.network = network;
         }
         Ok(policy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sandbox_plugin_api::prelude::{Value, json};
+
+    use super::*;
+
+    fn memory(config: Value) -> Result<Size, String> {
+        let config: Config = serde_json::from_value(config).unwrap();
+        config.settled().map(|config| config.memory_limit)
+    }
+
+    #[test]
+    fn memory_is_written_in_one_of_two_ways() {
+        assert_eq!(memory(json!({})), Ok(Size::mib(512)));
+        assert_eq!(memory(json!({"memory_limit_mb": 768})), Ok(Size::mib(768)));
+        assert_eq!(memory(json!({"memory_limit": "768m"})), Ok(Size::mib(768)));
+        assert!(memory(json!({"memory_limit": "1g", "memory_limit_mb": 768})).is_err());
+        assert!(memory(json!({"memory_limit_mb": u64::MAX})).is_err());
     }
 }

@@ -11,6 +11,7 @@ mod changes;
 mod config;
 mod failure;
 mod files;
+mod former;
 mod language;
 mod pictures;
 mod run;

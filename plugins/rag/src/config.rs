@@ -19,6 +19,7 @@ use crate::{
 /// The configuration as it is written. Relative paths start at the folder of the configuration file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("x-former" = crate::former::former()))]
 pub struct Config {
     /// The folder of the index. It is made when it is not there; one server at a time uses it.
     /// Required, unless the documents are on a Qdrant server.
@@ -291,8 +292,16 @@ impl Config {
     }
 }
 
-/// `cpu`, `gpu` or `gpu:1`; `cuda` is what cards are called elsewhere.
+/// `cpu`, `gpu` or `gpu:1`; `cuda` is what cards are called elsewhere. Elsewhere, too, a second device behind a `/` is the
+/// index's: here it is on disk, so that one says nothing.
 fn device(name: &str) -> Option<Device> {
+    let name = match name.split_once('/') {
+        Some((model, index)) => {
+            device(index)?;
+            model
+        }
+        None => name,
+    };
     if name == "cpu" {
         return Some(Device::Cpu);
     }
@@ -355,6 +364,9 @@ mod tests {
             ("gpu:software", Some(Device::Software)),
             ("cuda", Some(Device::Gpu(0))),
             ("cuda:3", Some(Device::Gpu(3))),
+            ("cuda:3/cuda:1", Some(Device::Gpu(3))),
+            ("cuda:0/", None),
+            ("cuda:0/tpu", None),
             ("gpu:", None),
             ("cudas", None),
             ("tpu", None),

@@ -15,6 +15,7 @@ mod corpus;
 mod cutting;
 mod document;
 mod failure;
+mod former;
 mod index;
 mod library;
 mod mode;

@@ -30,6 +30,7 @@ pub enum Kind {
 /// The configuration of the backend.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("x-former" = crate::former::former()))]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "the keys of a file, independent of each other"
@@ -47,6 +48,9 @@ pub struct Config {
     pub cpus: f64,
     /// `false` gives every desktop a VNC view on a loopback port with a password of its own.
     pub headless: bool,
+    /// What is done before a session is handed over, when the session does not say: steps, each a `type` and
+    /// `parameters`.
+    pub setup: Vec<Step>,
     /// Desktops kept ready for sessions that ask for nothing special.
     #[schemars(range(max = 256))]
     pub pool_size: usize,
@@ -88,6 +92,7 @@ impl Default for Config {
             memory_mb: 2048,
             cpus: 2.0,
             headless: true,
+            setup: Vec::new(),
             pool_size: 0,
             vm_path: None,
             snapshot_name: None,

@@ -9,6 +9,7 @@ mod backend;
 mod config;
 mod desktop;
 mod display;
+mod former;
 mod hands;
 mod keys;
 mod pool;

@@ -96,7 +96,7 @@ impl Inner {
             ears: made.ears,
             look: Look {
                 size: wishes.viewport.unwrap_or(config.default_viewport).size(),
-                user_agent: wishes.user_agent,
+                user_agent: wishes.user_agent.or_else(|| config.user_agent.clone()),
                 locale: wishes.locale,
             },
             dialogs: wishes.dialogs.unwrap_or_default(),

@@ -164,6 +164,20 @@ fn set_up_steps_are_carried_out_before_the_session_is_there() {
 }
 
 #[test]
+fn set_up_steps_of_the_backend_are_those_of_sessions_that_have_none() {
+    let fail = json!([{ "type": "execute", "parameters": { "command": ["false"] } }]);
+    let kit = backend(json!({ "setup": fail }));
+    let failed = kit.session("worker", json!({})).err().unwrap();
+    assert!(
+        failed.message.starts_with("setup step 0"),
+        "{}",
+        failed.message
+    );
+    let session = kit.session("worker", json!({ "setup": [] })).unwrap();
+    session.close().unwrap();
+}
+
+#[test]
 fn files_are_fetched_and_opened_before_the_session_is_there() {
     let text = "Grüße aus dem Netz";
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
