@@ -27,16 +27,14 @@ const PACKAGES: &[&str] = &[
 static LIBRARIES: LazyLock<HashMap<String, PathBuf>> = LazyLock::new(|| {
     let fixtures = PACKAGES.iter().map(|package| format!("fixture-{package}"));
     // A real shell, for what only real processes can show.
-    let packages: Vec<String> = fixtures.chain(["bash".to_owned()]).collect();
-    build(&packages)
+    let packages = fixtures.chain(["bash".to_owned()]);
+    build(packages.map(|package| format!("--package={package}")))
 });
 
-/// The other backends that come with the server, for the few tests that are about their own words. They are built apart,
-/// so that the rest need not wait for them.
-const PLUGINS: [&str; 4] = ["browser", "code", "rag", "vm"];
-
-static PLUGIN_LIBRARIES: LazyLock<HashMap<String, PathBuf>> =
-    LazyLock::new(|| build(&PLUGINS.map(str::to_owned)));
+/// All backends that come with the server, for the few tests that are about their own words. They are built apart, so
+/// that the rest need not wait for them, and as part of the workspace, as whoever runs all tests has built them.
+static WORKSPACE: LazyLock<HashMap<String, PathBuf>> =
+    LazyLock::new(|| build(["--workspace".to_owned()]));
 
 /// The library of a fixture: `library("echo")`.
 pub(crate) fn library(name: &str) -> PathBuf {
@@ -54,8 +52,7 @@ pub(crate) fn folder() -> PathBuf {
 
 /// The folder that has the libraries of all backends that come with the server.
 pub(crate) fn plugins() -> PathBuf {
-    LazyLock::force(&LIBRARIES);
-    let library = PLUGIN_LIBRARIES.get("vm").expect("it was built");
+    let library = WORKSPACE.get("vm").expect("it was built");
     library.parent().unwrap_or(Path::new("/")).to_owned()
 }
 
@@ -74,16 +71,14 @@ pub(crate) fn target() -> (PathBuf, String) {
     (target.to_owned(), name.to_string_lossy().into_owned())
 }
 
-fn build(packages: &[String]) -> HashMap<String, PathBuf> {
+fn build(selected: impl IntoIterator<Item = String>) -> HashMap<String, PathBuf> {
     let (target, profile) = target();
     let profile = if profile == "debug" { "dev" } else { &profile };
     let mut cargo = cargo();
     cargo
         .args(["build", "--profile", profile, "--target-dir"])
-        .arg(target);
-    for package in packages {
-        cargo.args(["-p", package]);
-    }
+        .arg(target)
+        .args(selected);
     libraries(&mut cargo, &[])
 }
 
