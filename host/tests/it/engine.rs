@@ -36,7 +36,7 @@ impl Engine {
         Self::with(json!({}), json!({ fixture: { "config": config } }))
     }
 
-    /// A server with these `server` settings and resources; `backend_class` is filled in.
+    /// A server with these `server` settings and resources; `backend_class` is filled in where it is absent.
     pub(crate) fn with(server: Value, resources: Value) -> Self {
         let engine = Self::starting(json!({ "server": server, "resources": resources }));
         engine.sandbox.open();
@@ -47,7 +47,10 @@ impl Engine {
     pub(crate) fn starting(mut config: Value) -> Self {
         config["server"]["plugin_dirs"] = json!([fixtures::folder()]);
         for (name, resource) in config["resources"].as_object_mut().unwrap() {
-            resource["backend_class"] = json!(name);
+            let resource = resource.as_object_mut().unwrap();
+            resource
+                .entry("backend_class")
+                .or_insert_with(|| json!(name));
         }
         let config = config.to_string();
         let directory = tempfile::tempdir().unwrap();

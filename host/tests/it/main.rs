@@ -5,6 +5,7 @@
     reason = "what a test cannot go on without may fail on the spot, and json!(…) reads best by value"
 )]
 
+mod c_sessions;
 mod command_line;
 mod config;
 mod engine;

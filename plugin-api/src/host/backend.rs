@@ -187,7 +187,11 @@ unsafe impl Sync for RawBackend {}
 
 impl BackendHandle {
     /// Starts an operation. `keep` is dropped when the operation has completed, which may be long
-    /// after the returned future was dropped: what the operation needs belongs there.
+    /// after the returned future was dropped: what the operation needs belongs there. The session stays by itself.
+    ///
+    /// # Panics
+    ///
+    /// When the session is one of another backend.
     pub fn start(
         &self,
         function: Function,
@@ -195,7 +199,13 @@ impl BackendHandle {
         events: Option<Arc<dyn Events>>,
         keep: Keep,
     ) -> Pending {
-        let slot = Slot::new(self.0.hold(), events, keep);
+        let backend = self.0.hold();
+        let session = request.session.map(|session| &session.0);
+        assert!(
+            session.is_none_or(|session| Arc::ptr_eq(&session.backend, &backend)),
+            "the session is another backend's"
+        );
+        let slot = Slot::new(backend, session.cloned(), events, keep);
         let base = OperationRequest {
             size: size_of::<OperationRequest1>(),
             tool: request.tool,
@@ -206,9 +216,7 @@ impl BackendHandle {
             session_config: Slice::new(request.session_config),
             trace: Slice::new(request.trace.as_bytes()),
             timeout_ns: request.timeout.map_or(NO_TIMEOUT, nanoseconds),
-            session: request
-                .session
-                .map_or(ptr::null_mut(), |session| session.session),
+            session: session.map_or(ptr::null_mut(), |session| session.session),
             token: match slot.events() {
                 Some(_) => slot.token(),
                 None => ptr::null_mut(),
@@ -230,8 +238,8 @@ impl BackendHandle {
             // An older plugin has nothing to say.
             Function::Probe => table.probe.unwrap_or(nothing_to_say),
         };
-        // SAFETY: the backend is alive as long as the slot, which holds it; the request's slices
-        // are good during the call; the session is one of this backend and alive, being borrowed.
+        // SAFETY: the backend is alive as long as the slot, which holds it, and so is the session, which is one of this
+        // backend; the plugin's completion lets go of the slot. The request's slices are good during the call.
         let operation = unsafe { start(backend, (&raw const raw).cast(), slot.completion()) };
         Pending::new(slot, operation)
     }
@@ -260,30 +268,36 @@ impl Drop for RawBackend {
     }
 }
 
-/// A session of a backend; given back to the plugin when it is dropped.
+/// A session of a backend; given back to the plugin when this is dropped and its operations have ended.
 #[derive(Debug)]
-pub struct SessionHandle {
+pub struct SessionHandle(Arc<RawSession>);
+
+/// What the plugin gave. Each operation in it holds it: one that outlives its caller must not see it go.
+#[derive(Debug)]
+pub(super) struct RawSession {
     backend: Arc<RawBackend>,
     session: *mut Opaque,
 }
 
 // SAFETY: as for `RawBackend`.
-unsafe impl Send for SessionHandle {}
+unsafe impl Send for RawSession {}
 // SAFETY: as for `RawBackend`.
-unsafe impl Sync for SessionHandle {}
+unsafe impl Sync for RawSession {}
 
 impl SessionHandle {
     pub(super) fn new(backend: &Arc<RawBackend>, session: *mut Opaque) -> Option<Self> {
-        (!session.is_null()).then(|| Self {
+        let raw = || RawSession {
             backend: Arc::clone(backend),
             session,
-        })
+        };
+        (!session.is_null()).then(|| Self(Arc::new(raw())))
     }
 }
 
-impl Drop for SessionHandle {
+impl Drop for RawSession {
     fn drop(&mut self) {
-        // SAFETY: the handle came from this backend's `initialize`, and this is its only release.
+        // SAFETY: the handle came from this backend's `initialize`, and this is its only release. No operation of the
+        // session is under way, for each holds it.
         unsafe { (self.backend.table.plugin.release_session)(self.backend.backend, self.session) }
     }
 }

@@ -10,7 +10,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{Answer, Events, SessionHandle, Status, backend::RawBackend, services::contain};
+use super::{
+    Answer, Events, SessionHandle, Status,
+    backend::{RawBackend, RawSession},
+    services::contain,
+};
 use crate::{
     abi::{Completion, Opaque, Outcome, STATUS_CANCELLED, STATUS_COMPLETED},
     sharded::Held,
@@ -21,7 +25,11 @@ pub type Keep = Option<Box<dyn Any + Send>>;
 
 /// Where the plugin's completion and the caller's future meet. The plugin holds one reference
 /// from the start of the operation to its completion.
+///
+/// It goes with the later of completion and [`Pending`], which gives the operation's handle back: so long the session
+/// and the backend stay.
 pub(super) struct Slot {
+    _session: Option<Arc<RawSession>>,
     backend: Held<RawBackend>,
     events: Option<Arc<dyn Events>>,
     state: Mutex<State>,
@@ -46,6 +54,7 @@ enum Progress {
 impl Slot {
     pub(super) fn new(
         backend: Held<RawBackend>,
+        session: Option<Arc<RawSession>>,
         events: Option<Arc<dyn Events>>,
         keep: Keep,
     ) -> Arc<Self> {
@@ -54,6 +63,7 @@ impl Slot {
             keep,
         };
         Arc::new(Self {
+            _session: session,
             backend,
             events,
             state: Mutex::new(state),

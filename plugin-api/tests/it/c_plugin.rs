@@ -27,12 +27,13 @@ const LATER: u32 = 2;
 static LIBRARY: LazyLock<libloading::Library> = LazyLock::new(|| {
     let directory = tempfile::tempdir().unwrap();
     let library = directory.path().join("libcecho.so");
-    compile(&library);
+    compile("c-echo/echo.c", &library);
     // SAFETY: the library's constructors do nothing.
     unsafe { libloading::Library::new(library).unwrap() }
 });
 
-fn compile(library: &Path) {
+/// Compiles a source of `fixtures/` to a library.
+pub(crate) fn compile(source: &str, library: &Path) {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let output = Command::new("cc")
         .args([
@@ -48,7 +49,7 @@ fn compile(library: &Path) {
         .arg(root.join("include"))
         .arg("-o")
         .arg(library)
-        .arg(root.join("../fixtures/c-echo/echo.c"))
+        .arg(root.join("../fixtures").join(source))
         .arg("-pthread")
         .output()
         .expect("a C compiler");

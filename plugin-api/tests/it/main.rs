@@ -5,6 +5,7 @@
 )]
 
 mod c_plugin;
+mod c_sessions;
 mod cancellation;
 mod compile_fail;
 mod completion;

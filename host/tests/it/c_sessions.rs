@@ -1,0 +1,87 @@
+//! What a plugin in C may rely on, seen by one that writes down what happens to its sessions.
+
+use serde_json::{Value, json};
+
+use crate::{
+    engine::{Engine, lines, nothing, until},
+    fixtures::{c_library, root},
+};
+
+const CSESSION: &str = "csession";
+
+/// A server with the plugin.
+fn engine_with(server: Value) -> Engine {
+    let folder = tempfile::tempdir().unwrap();
+    let include = format!("-I{}", root().join("plugin-api/include").display());
+    let arguments = ["-std=c11", "-Wextra", "-pedantic", "-pthread", &*include];
+    let library = c_library("c-session/session.c", folder.path(), CSESSION, &arguments);
+    // What is loaded is a copy.
+    Engine::with(
+        server,
+        json!({ CSESSION: { "backend_class": library, "config": {} } }),
+    )
+}
+
+fn journal(engine: &Engine) -> Vec<String> {
+    lines(&engine.file("journal"))
+}
+
+/// Waits until the journal says this.
+async fn written(engine: &Engine, line: &str) {
+    until(line, || {
+        journal(engine).contains(&line.to_owned()).then_some(())
+    })
+    .await;
+}
+
+fn assert_order(engine: &Engine, expected: &[&str]) {
+    let lines = journal(engine);
+    let places: Vec<_> = expected
+        .iter()
+        .map(|line| lines.iter().position(|written| written == line))
+        .collect();
+    assert!(
+        places.iter().all(Option::is_some) && places.is_sorted(),
+        "{expected:?} in {lines:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_not_taken_from_a_cleanup_that_goes_on() {
+    let limits = json!({ "limits": { "cleanup_timeout": 0.1 } });
+    let engine = engine_with(limits);
+    let stubborn = json!({ "stubborn": true });
+    engine.open("w", CSESSION, stubborn).await.unwrap();
+    engine.destroy("w", CSESSION).await.unwrap();
+    // Nobody waits for the clean-up any more, and the worker may have another session.
+    engine.open("w", CSESSION, nothing()).await.unwrap();
+    assert!(!journal(&engine).contains(&"release 1".to_owned()));
+    engine
+        .call("w", "csession:let_go", nothing())
+        .await
+        .unwrap();
+    written(&engine, "release 1").await;
+    assert_order(
+        &engine,
+        &["cleanup begins 1", "cleanup ends 1", "release 1"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_goes_on_is_cleaned_up_under_and_keeps_its_session() {
+    let engine = engine_with(json!({ "grace_period": 0.1 }));
+    engine.open("w", CSESSION, nothing()).await.unwrap();
+    let call = engine.call("w", "csession:stay", nothing());
+    let rest = async {
+        written(&engine, "stay begins 1").await;
+        engine.destroy("w", CSESSION).await.unwrap();
+        engine
+            .call("v", "csession:let_go", nothing())
+            .await
+            .unwrap();
+    };
+    let (ended, ()) = tokio::join!(call, rest);
+    assert_eq!(ended.unwrap_err().0, 1003);
+    written(&engine, "release 1").await;
+    assert_order(&engine, &["cleanup ends 1", "stay ends 1", "release 1"]);
+}
