@@ -68,7 +68,7 @@ pub enum LoadFailure {
         full: String,
     },
     /// The plugin's entry function gave no table that can be used.
-    #[error("{}", entry(*.0))]
+    #[error("{}", entry(.0))]
     Entry(TableError),
     /// The plugin cannot describe its backend.
     #[error("the plugin cannot describe its backend")]
@@ -260,6 +260,11 @@ impl LoadFailure {
                  same major version; --verbose shows the whole comparison"
                     .to_owned()
             }
+            Self::Entry(TableError::Missing(_)) => {
+                "give the table every function that SandboxPlugin declares; one that has nothing to do completes \
+                 at once"
+                    .to_owned()
+            }
             Self::Entry(TableError::Major(found))
                 if *found > sandbox_plugin_api::abi::ABI_MAJOR =>
             {
@@ -324,7 +329,7 @@ fn no_such_class(class: Option<&str>) -> String {
     }
 }
 
-fn entry(error: TableError) -> String {
+fn entry(error: &TableError) -> String {
     match error {
         TableError::Refused => "the plugin refuses this server".to_owned(),
         TableError::Major(found) => {
@@ -332,6 +337,12 @@ fn entry(error: TableError) -> String {
         }
         TableError::TooSmall(size) => {
             format!("the plugin's table has {size} bytes, fewer than the ABI's first version")
+        }
+        TableError::Missing(names) => {
+            format!(
+                "functions of the plugin's table are null: {}",
+                names.join(", ")
+            )
         }
     }
 }

@@ -1,7 +1,12 @@
 //! Handles of a backend and of its sessions, and how their operations are started.
 #![expect(unsafe_code, reason = "calls a plugin's C functions")]
 
-use std::{mem::ManuallyDrop, ptr, sync::Arc, time::Duration};
+use std::{
+    mem::{ManuallyDrop, offset_of},
+    ptr,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     Answer, Events, Pending,
@@ -18,7 +23,7 @@ use crate::{
 };
 
 /// Why a library's table cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TableError {
     /// The entry function returned null: the plugin refuses this host.
     Refused,
@@ -26,6 +31,8 @@ pub enum TableError {
     Major(u32),
     /// The table has fewer bytes than the frozen struct.
     TooSmall(usize),
+    /// These functions are null.
+    Missing(Vec<&'static str>),
 }
 
 /// Starts an operation.
@@ -48,7 +55,7 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// When the plugin refuses the host, or its table is not one of this major version.
+    /// When the plugin refuses the host, or its table is not one of this major version, or not filled in.
     pub unsafe fn open(entry: PluginEntry, host: &'static Host) -> Result<Self, TableError> {
         // SAFETY: the caller vouches for the function, and the host's table is static.
         let table = unsafe { entry(services::whole(host)) };
@@ -63,7 +70,13 @@ impl Table {
         if major != ABI_MAJOR {
             return Err(TableError::Major(major));
         }
-        // SAFETY: not null, large enough, of our major version, and good for the life of the process.
+        // SAFETY: it is large enough.
+        let missing = unsafe { missing(table) };
+        if !missing.is_empty() {
+            return Err(TableError::Missing(missing));
+        }
+        // SAFETY: not null, large enough, of our major version, without a null where there must be a function, and good
+        // for the life of the process.
         let plugin = unsafe { &*table };
         let probe = if size < size_of::<Plugin1>() {
             None
@@ -125,6 +138,30 @@ impl Table {
         };
         Ok(Arc::new(BackendHandle(Spread::new(raw))))
     }
+}
+
+/// The functions that a table has not. Every one of them may be called, so none may be null: a plugin without sessions
+/// has functions for them that answer so.
+///
+/// # Safety
+///
+/// `table` must point to the readable bytes of a [`Plugin`], whatever they are.
+unsafe fn missing(table: *const Plugin) -> Vec<&'static str> {
+    macro_rules! functions {
+        ($($name:ident)*) => { [$((stringify!($name), offset_of!(Plugin, $name)),)*] };
+    }
+    const BEFORE: usize = offset_of!(Plugin, describe);
+    let functions: [_; (size_of::<Plugin>() - BEFORE) / size_of::<*const ()>()] = functions! {
+        describe create warmup shutdown initialize cleanup call cancel release_operation
+        release_session release_backend
+    };
+    // A null is no function pointer, not even for the moment of a look: these are read as addresses.
+    let is_null = |at: usize| {
+        // SAFETY: the offset is that of a pointer inside the table, which the caller vouches for.
+        unsafe { table.byte_add(at).cast::<*const ()>().read() }.is_null()
+    };
+    let missing = functions.into_iter().filter(|(_, at)| is_null(*at));
+    missing.map(|(name, _)| name).collect()
 }
 
 /// Which asynchronous function of a backend to start.

@@ -243,6 +243,11 @@ fn a_table_that_is_too_small() {
 }
 
 #[test]
+fn a_table_with_functions_that_are_null() {
+    insta::assert_snapshot!(of_c(&["-DNULLS=[2]=0,[9]=0"]));
+}
+
+#[test]
 fn panic_abort_in_the_manifest() {
     let json = r#"-DJSON="{\"language\":\"rust\",\"panic\":\"abort\",\"backends\":[{\"name\":\"a\",\"class\":\"A\"}]}""#;
     insta::assert_snapshot!(of_c(&[json]));
