@@ -207,9 +207,9 @@ typedef struct SandboxOperationRequest {
     struct SandboxSlice worker;
     // The session's id, or empty.
     struct SandboxSlice session_id;
-    // The session's configuration, a JSON object, or empty when there is no session.
+    // The configuration of a session without a handle (of a shared backend), a JSON object, or empty.
     struct SandboxSlice session_config;
-    // The trace that this belongs to, 32 hex digits, or empty.
+    // The trace that this belongs to, as whoever asked for it named it (32 hex digits where nobody did), or empty.
     struct SandboxSlice trace;
     // Nanoseconds from now until the host gives up; SANDBOX_NO_TIMEOUT for none.
     uint64_t timeout_ns;
@@ -229,6 +229,9 @@ typedef struct SandboxCompletion {
 } SandboxCompletion;
 
 // What a plugin offers. Valid as long as the process; every function may be called from any thread.
+//
+// None of these functions is null: a host refuses a table in which one is. One that has nothing to do completes at
+// once, or does nothing.
 typedef struct SandboxPlugin {
     // The size of this struct in bytes, as the plugin knows it.
     size_t size;
@@ -242,11 +245,13 @@ typedef struct SandboxPlugin {
     SandboxOpaque *(*create)(const struct SandboxCreateRequest *request,
                              struct SandboxOutcome *outcome);
     // Starts what all sessions share. Like the next four, an operation: it returns the handle for
-    // `cancel` and `release_operation`, or null when it has completed already.
+    // `cancel` and `release_operation`, or null when it has completed already. Comes again after it failed, and after a
+    // panic in what is shared; `shutdown` comes between.
     SandboxOpaque *(*warmup)(SandboxOpaque *backend,
                              const struct SandboxOperationRequest *request,
                              struct SandboxCompletion completion);
-    // Stops what all sessions share. The last operation on the backend.
+    // Stops what all sessions share: when the host stops, as the last operation on the backend, and before each
+    // further `warmup`, when there may be sessions and calls. The handle stays valid until `release_backend`.
     SandboxOpaque *(*shutdown)(SandboxOpaque *backend,
                                const struct SandboxOperationRequest *request,
                                struct SandboxCompletion completion);
@@ -254,7 +259,8 @@ typedef struct SandboxPlugin {
     SandboxOpaque *(*initialize)(SandboxOpaque *backend,
                                  const struct SandboxOperationRequest *request,
                                  struct SandboxCompletion completion);
-    // Ends a session, once. The handle stays valid until `release_session`.
+    // Ends a session, once. The handle stays valid until `release_session`: calls that ignore their
+    // cancellation may still run in it.
     SandboxOpaque *(*cleanup)(SandboxOpaque *backend,
                               const struct SandboxOperationRequest *request,
                               struct SandboxCompletion completion);

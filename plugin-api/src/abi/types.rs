@@ -80,6 +80,9 @@ pub struct LogRecord {
 }
 
 /// What a plugin offers. Valid as long as the process; every function may be called from any thread.
+///
+/// None of these functions is null: a host refuses a table in which one is. One that has nothing to do completes at
+/// once, or does nothing.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, StableAbi)]
 pub struct Plugin {
@@ -95,13 +98,15 @@ pub struct Plugin {
     pub create:
         unsafe extern "C" fn(request: *const CreateRequest, outcome: *mut Outcome) -> *mut Opaque,
     /// Starts what all sessions share. Like the next four, an operation: it returns the handle for
-    /// `cancel` and `release_operation`, or null when it has completed already.
+    /// `cancel` and `release_operation`, or null when it has completed already. Comes again after it failed, and after a
+    /// panic in what is shared; `shutdown` comes between.
     pub warmup: unsafe extern "C" fn(
         backend: *mut Opaque,
         request: *const OperationRequest,
         completion: Completion,
     ) -> *mut Opaque,
-    /// Stops what all sessions share. The last operation on the backend.
+    /// Stops what all sessions share: when the host stops, as the last operation on the backend, and before each
+    /// further `warmup`, when there may be sessions and calls. The handle stays valid until `release_backend`.
     pub shutdown: unsafe extern "C" fn(
         backend: *mut Opaque,
         request: *const OperationRequest,
@@ -113,7 +118,8 @@ pub struct Plugin {
         request: *const OperationRequest,
         completion: Completion,
     ) -> *mut Opaque,
-    /// Ends a session, once. The handle stays valid until `release_session`.
+    /// Ends a session, once. The handle stays valid until `release_session`: calls that ignore their
+    /// cancellation may still run in it.
     pub cleanup: unsafe extern "C" fn(
         backend: *mut Opaque,
         request: *const OperationRequest,
@@ -165,9 +171,9 @@ pub struct OperationRequest {
     pub worker: Slice,
     /// The session's id, or empty.
     pub session_id: Slice,
-    /// The session's configuration, a JSON object, or empty when there is no session.
+    /// The configuration of a session without a handle (of a shared backend), a JSON object, or empty.
     pub session_config: Slice,
-    /// The trace that this belongs to, 32 hex digits, or empty.
+    /// The trace that this belongs to, as whoever asked for it named it (32 hex digits where nobody did), or empty.
     pub trace: Slice,
     /// Nanoseconds from now until the host gives up; [`NO_TIMEOUT`] for none.
     pub timeout_ns: u64,
