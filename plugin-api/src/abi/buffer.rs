@@ -38,7 +38,7 @@ impl Slice {
         }
     }
 
-    /// The bytes.
+    /// The bytes; none where the length is one that no memory has.
     ///
     /// # Safety
     ///
@@ -46,10 +46,10 @@ impl Slice {
     /// which is at most until the function that received the slice returns.
     #[must_use]
     pub unsafe fn bytes<'a>(self) -> &'a [u8] {
-        if self.ptr.is_null() || self.len == 0 {
+        if self.ptr.is_null() || !is_length::<u8>(self.len) {
             return &[];
         }
-        // SAFETY: not null, and the caller vouches for the rest.
+        // SAFETY: not null, of a length that a slice may have, and the caller vouches for the rest.
         unsafe { slice::from_raw_parts(self.ptr, self.len) }
     }
 
@@ -97,10 +97,10 @@ impl Buffer {
         free: None,
     };
 
-    /// The bytes.
+    /// The bytes; none where the length is one that no memory has.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        if self.ptr.is_null() || self.len == 0 {
+        if self.ptr.is_null() || !is_length::<u8>(self.len) {
             return &[];
         }
         // SAFETY: whoever made the buffer gave `len` readable bytes at `ptr`, and they stay until
@@ -111,7 +111,13 @@ impl Buffer {
     /// Whether there are no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.bytes().is_empty()
+    }
+
+    /// Whether its length is one that memory can have.
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        is_length::<u8>(self.len)
     }
 
     /// The bytes as text; what is not UTF-8 is replaced.
@@ -187,14 +193,23 @@ impl BlobList {
         free: None,
     };
 
-    /// The blobs.
+    /// The blobs; none where there are more than memory can have.
     #[must_use]
     pub fn blobs(&self) -> &[Blob] {
-        if self.ptr.is_null() || self.len == 0 {
+        if self.ptr.is_null() || self.len == 0 || !is_length::<Blob>(self.len) {
             return &[];
         }
         // SAFETY: whoever made the list gave `len` blobs at `ptr` that stay until `free` is called.
         unsafe { slice::from_raw_parts(self.ptr, self.len) }
+    }
+
+    /// Whether its length and those of its blobs are such that memory can have.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let sound = |blob: &Blob| {
+            blob.key.is_sound() && blob.media_type.is_sound() && blob.bytes.is_sound()
+        };
+        is_length::<Blob>(self.len) && self.blobs().iter().all(sound)
     }
 }
 
@@ -228,6 +243,11 @@ impl Drop for BlobList {
     }
 }
 
+/// Whether a slice of `T` may have this length: Rust allows none that is larger than half of all memory.
+const fn is_length<T>(len: usize) -> bool {
+    len <= isize::MAX.cast_unsigned() / size_of::<T>()
+}
+
 /// Gives the memory of a `Vec` back to the allocator of the library that this code is compiled into.
 unsafe extern "C" fn free_vec<T>(ptr: *mut T, len: usize, capacity: usize) {
     // SAFETY: only stored beside the parts of a leaked `Vec<T>` of this library, and called once.
@@ -246,6 +266,37 @@ mod tests {
         assert!(unsafe { Slice::new(&[]).bytes() }.is_empty());
         assert!(Buffer::EMPTY.bytes().is_empty());
         assert!(BlobList::EMPTY.blobs().is_empty());
+    }
+
+    #[test]
+    fn a_length_that_no_memory_has_is_read_as_nothing() {
+        let byte = [7u8];
+        let slice = Slice {
+            ptr: byte.as_ptr(),
+            len: usize::MAX,
+        };
+        // SAFETY: a slice of this length is not read.
+        assert!(unsafe { slice.bytes() }.is_empty());
+        let buffer = |len| Buffer {
+            ptr: byte.as_ptr().cast_mut(),
+            len,
+            capacity: 0,
+            free: None,
+        };
+        assert!(buffer(usize::MAX).bytes().is_empty() && buffer(usize::MAX).is_empty());
+        assert!(!buffer(usize::MAX).is_sound() && buffer(1).is_sound());
+        let blob = Blob {
+            bytes: buffer(usize::MAX),
+            ..Blob::default()
+        };
+        assert!(!BlobList::from(vec![blob]).is_sound());
+        let list = BlobList {
+            ptr: ptr::dangling_mut(),
+            len: usize::MAX / size_of::<Blob>(),
+            capacity: 0,
+            free: None,
+        };
+        assert!(list.blobs().is_empty() && !list.is_sound());
     }
 
     #[test]

@@ -6,22 +6,25 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
 use super::{
     Answer, Events, SessionHandle, Status,
     backend::{RawBackend, RawSession},
-    services::contain,
+    services::{contain, tell_of},
 };
 use crate::{
-    abi::{Completion, Opaque, Outcome, STATUS_CANCELLED, STATUS_COMPLETED},
+    abi::{Buffer, Completion, Opaque, Outcome, STATUS_CANCELLED, STATUS_COMPLETED},
     sharded::Held,
 };
 
 /// What stays alive until the plugin has completed an operation.
 pub type Keep = Option<Box<dyn Any + Send>>;
+
+/// Gets an answer that nobody waits for any more.
+type Heir = Box<dyn FnOnce(Answer) + Send>;
 
 /// Where the plugin's completion and the caller's future meet. The plugin holds one reference
 /// from the start of the operation to its completion.
@@ -47,8 +50,23 @@ enum Progress {
     Awaited(Waker),
     /// Completed; the answer waits to be fetched.
     Done(Answer),
-    /// Completed and fetched, or nobody wants to know.
+    /// Running, and nobody waits for it any more.
+    Left(Option<Heir>),
+    /// Completed, and the answer was fetched.
     Over,
+}
+
+impl Progress {
+    /// Takes the answer, if it is there.
+    fn take(&mut self) -> Option<Answer> {
+        match mem::replace(self, Self::Over) {
+            Self::Done(answer) => Some(answer),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
 }
 
 impl Slot {
@@ -90,36 +108,83 @@ impl Slot {
         }
     }
 
-    /// Nobody wants to know any more; `true` when it is still running.
-    fn abandon(&self) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let previous = mem::replace(&mut state.progress, Progress::Over);
-        matches!(previous, Progress::Running | Progress::Awaited(_))
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn finish(&self, answer: Answer) {
-        let (previous, keep) = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let next = match state.progress {
-                Progress::Over => Progress::Over,
-                _ => Progress::Done(answer),
-            };
-            (mem::replace(&mut state.progress, next), state.keep.take())
+    /// Nobody waits any more: what the operation answers, or has answered, is the heir's. `true` when it is still
+    /// running.
+    fn leave(&self, heir: Option<Heir>) -> bool {
+        let mut state = self.lock();
+        let (previous, heir) = match &mut state.progress {
+            Progress::Running | Progress::Awaited(_) => {
+                let left = Progress::Left(heir);
+                (mem::replace(&mut state.progress, left), None)
+            }
+            Progress::Done(_) => (mem::replace(&mut state.progress, Progress::Over), heir),
+            Progress::Left(_) | Progress::Over => return false,
         };
-        // Outside the lock: dropping `keep` may do anything, and so may waking.
+        drop(state);
+        // Outside the lock, as in `finish`: an answer's bytes are freed by the plugin, and its session goes with it.
+        match (previous, heir) {
+            (Progress::Done(answer), Some(heir)) => contain(|| heir(answer)),
+            (Progress::Done(answer), None) => contain(|| drop(answer)),
+            (waker, _) => {
+                contain(|| drop(waker));
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes the operation's answer; gives it back when there was one before.
+    fn finish(&self, answer: Answer) -> Option<Answer> {
+        let mut state = self.lock();
+        let previous = match &state.progress {
+            Progress::Done(_) | Progress::Over => return Some(answer),
+            _ => mem::replace(&mut state.progress, Progress::Over),
+        };
+        let keep = state.keep.take();
+        let unwanted = if let Progress::Left(_) = previous {
+            Some(answer)
+        } else {
+            state.progress = Progress::Done(answer);
+            None
+        };
+        drop(state);
+        // Outside the lock: all of these may do anything. The heir comes before `keep`, for it may spoil what the next to
+        // come would use.
+        let waker = match previous {
+            Progress::Left(Some(heir)) => {
+                contain(|| _ = unwanted.map(heir));
+                None
+            }
+            Progress::Awaited(waker) => Some(waker),
+            _ => None,
+        };
         contain(|| drop(keep));
-        if let Progress::Awaited(waker) = previous {
+        if let Some(waker) = waker {
             contain(|| waker.wake());
         }
+        None
     }
 }
 
 unsafe extern "C" fn complete(user: *mut Opaque, outcome: *mut Outcome) {
-    // SAFETY: `user` is the reference that `completion` leaked, and the ABI calls this once.
-    let slot = unsafe { Arc::from_raw(user.cast_const().cast::<Slot>()) };
+    let slot = user.cast_const().cast::<Slot>();
+    // SAFETY: `user` is the reference that `completion` leaked, and the ABI calls this once. A plugin that calls it again
+    // finds the slot only as long as the caller holds it; what can be noticed then is.
+    let known = unsafe { &*slot };
     // SAFETY: a plugin passes an outcome whose parts are now ours.
-    let answer = unsafe { answer_of(outcome, Some(&slot.backend)) };
-    slot.finish(answer);
+    let answer = unsafe { answer_of(outcome, Some(&known.backend)) };
+    if let Some(again) = known.finish(answer) {
+        // Whether its parts are other ones than the first time's nobody knows: freeing none of them is safe.
+        mem::forget(again);
+        tell_of("a plugin completed an operation twice; the second answer is ignored");
+    } else {
+        // SAFETY: as above, and this was the first time.
+        drop(unsafe { Arc::from_raw(slot) });
+    }
 }
 
 /// Takes an outcome's parts.
@@ -135,6 +200,13 @@ pub(super) unsafe fn answer_of(outcome: *mut Outcome, backend: Option<&Arc<RawBa
     }
     // SAFETY: it has all the fields, and the caller vouches that they are ours to take.
     let outcome = unsafe { outcome.read() };
+    let buffers = [&outcome.message, &outcome.data, &outcome.meta];
+    if !(buffers.into_iter().all(Buffer::is_sound) && outcome.blobs.is_sound()) {
+        // Not to be read, and so not to be freed either.
+        mem::forget(outcome);
+        let message = "the plugin completed with lengths that no memory has".to_owned();
+        return Answer::failure(Status::Completed, 2001, message);
+    }
     let status = match outcome.status {
         STATUS_COMPLETED => Status::Completed,
         STATUS_CANCELLED => Status::Cancelled,
@@ -156,7 +228,7 @@ pub(super) unsafe fn answer_of(outcome: *mut Outcome, backend: Option<&Arc<RawBa
 pub struct Pending {
     slot: Arc<Slot>,
     operation: *mut Opaque,
-    /// [`Self::try_take`] took the answer: there is nothing to cancel, and no need to look into the slot for that.
+    /// The answer was taken: there is nothing to cancel, and no need to look into the slot for that.
     taken: bool,
 }
 
@@ -179,20 +251,22 @@ impl Pending {
 
     /// The answer, if the operation has completed.
     pub fn try_take(&mut self) -> Option<Answer> {
-        let mut state = self
-            .slot
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match mem::replace(&mut state.progress, Progress::Over) {
-            Progress::Done(answer) => {
-                self.taken = true;
-                Some(answer)
-            }
-            other => {
-                state.progress = other;
-                None
-            }
+        let answer = self.slot.lock().progress.take();
+        self.taken |= answer.is_some();
+        answer
+    }
+
+    /// Whether the answer was taken.
+    #[must_use]
+    pub const fn is_taken(&self) -> bool {
+        self.taken
+    }
+
+    /// Waits no longer, as if this was dropped; but `heir` gets the answer: from a thread of the plugin's, or at once
+    /// when it is there. It comes before what is kept for the operation is dropped.
+    pub fn leave(self, heir: impl FnOnce(Answer) + Send + 'static) {
+        if !self.taken && self.slot.leave(Some(Box::new(heir))) {
+            self.cancel();
         }
     }
 }
@@ -203,26 +277,33 @@ impl Future for Pending {
     /// # Panics
     ///
     /// When it is polled again after it was ready.
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
-        let mut state = self
-            .slot
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match mem::replace(&mut state.progress, Progress::Over) {
-            Progress::Done(answer) => Poll::Ready(answer),
-            Progress::Over => panic!("the operation was polled after it had ended"),
-            Progress::Running | Progress::Awaited(_) => {
-                state.progress = Progress::Awaited(context.waker().clone());
-                Poll::Pending
-            }
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+        let mut state = self.slot.lock();
+        if let Some(answer) = state.progress.take() {
+            drop(state);
+            self.taken = true;
+            return Poll::Ready(answer);
         }
+        let former = match &mut state.progress {
+            Progress::Over | Progress::Left(_) | Progress::Done(_) => {
+                panic!("the operation was polled after it had ended")
+            }
+            Progress::Awaited(waker) if waker.will_wake(context.waker()) => None,
+            progress @ (Progress::Running | Progress::Awaited(_)) => Some(mem::replace(
+                progress,
+                Progress::Awaited(context.waker().clone()),
+            )),
+        };
+        drop(state);
+        // Another task's waker may be the last that holds that task.
+        drop(former);
+        Poll::Pending
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if !self.taken && self.slot.abandon() {
+        if !self.taken && self.slot.leave(None) {
             self.cancel();
         }
         self.slot.backend.release(self.operation);

@@ -105,6 +105,23 @@ pub(super) fn contain(work: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(work));
 }
 
+/// Tells the log of a plugin's mistake at the boundary itself.
+pub(super) fn tell_of(mistake: &str) {
+    let Some(sink) = SINK.get() else { return };
+    contain(|| {
+        sink.write(&LogEntry {
+            level: 1,
+            target: module_path!(),
+            message: mistake,
+            fields: "",
+            worker: "",
+            session: "",
+            trace: "",
+            tool: "",
+        });
+    });
+}
+
 unsafe extern "C" fn log_level() -> u32 {
     SINK.get().map_or(0, |sink| sink.level())
 }
@@ -112,8 +129,10 @@ unsafe extern "C" fn log_level() -> u32 {
 unsafe extern "C" fn log(record: *const LogRecord) {
     let Some(sink) = SINK.get() else { return };
     contain(|| {
-        // SAFETY: a plugin passes a record that is readable during the call.
-        let record = unsafe { &*record };
+        // SAFETY: a plugin passes a record that is readable during the call; of null nothing is read.
+        let Some(record) = (unsafe { record.as_ref() }) else {
+            return;
+        };
         // SAFETY: as above, its slices too. Text that is not UTF-8 is left out.
         let text = |slice: Slice| unsafe { slice.text() }.unwrap_or_default();
         sink.write(&LogEntry {
@@ -132,8 +151,10 @@ unsafe extern "C" fn log(record: *const LogRecord) {
 unsafe extern "C" fn span(record: *const SpanRecord) {
     let Some(sink) = SINK.get() else { return };
     contain(|| {
-        // SAFETY: a plugin passes a record that is readable during the call.
-        let record = unsafe { &*record };
+        // SAFETY: a plugin passes a record that is readable during the call; of null nothing is read.
+        let Some(record) = (unsafe { record.as_ref() }) else {
+            return;
+        };
         // SAFETY: as above, its slices too. Text that is not UTF-8 is left out.
         let text = |slice: Slice| unsafe { slice.text() }.unwrap_or_default();
         sink.span(&SpanEntry {

@@ -4,6 +4,7 @@
     reason = "what is not there fails the test, and the line says which"
 )]
 
+mod bare;
 mod c_plugin;
 mod c_sessions;
 mod cancellation;
