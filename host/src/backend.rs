@@ -194,11 +194,12 @@ impl Backend {
         flight.wait().await.unwrap_or_else(|| Err(internal()))
     }
 
-    async fn run_warmup(&self) -> Result<(), Failure> {
+    async fn run_warmup(self: &Arc<Self>) -> Result<(), Failure> {
+        let leave = |doing: &str, pending| self.leave(doing, pending);
         let again = std::mem::replace(&mut self.lock().started, true);
         if again {
             // What the last warm-up made is given back first, or it would be made twice.
-            self.operate(Function::Shutdown, self.limits.shutdown, "")
+            self.operate(Function::Shutdown, self.limits.shutdown, "", leave)
                 .await
                 .ok();
         }
@@ -207,7 +208,7 @@ impl Backend {
         let within = span.as_ref().map_or("", SpanContext::traceparent);
         let started = Instant::now();
         let result = self
-            .operate(Function::Warmup, self.limits.warmup, within)
+            .operate(Function::Warmup, self.limits.warmup, within, leave)
             .await;
         let took = started.elapsed();
         let result = match result {
@@ -243,7 +244,7 @@ impl Backend {
             return None;
         }
         let doing = format!("the probe of `{}`", self.name);
-        if self.is_stuck() {
+        if self.is_stuck(&doing) {
             let message = format!("{doing} does not end, though it was cancelled");
             return Some(Err(Failure::new(ErrorKind::TimedOut, message)));
         }
@@ -252,12 +253,9 @@ impl Backend {
             ..Request::default()
         };
         let pending = self.handle.start(Function::Probe, &request, None, None);
-        let end = invoke(pending, limit, self.called_off.cancelled()).await;
-        let end = end.unwrap_or_else(|(end, pending)| {
-            self.lock().stuck = Some(pending);
-            end
-        });
-        let answer = match answered(end, &doing, limit) {
+        let leave = |pending| self.lock().stuck = Some(pending);
+        let end = invoke(pending, limit, self.called_off.cancelled(), leave);
+        let answer = match answered(end.await, &doing, limit) {
             Ok(answer) => answer,
             Err(failure) => return Some(Err(failure)),
         };
@@ -286,13 +284,17 @@ impl Backend {
 
     /// Whether the last probe has outlived its cancellation and still runs. Those who watch ask again and again: each
     /// question would keep another thread of the plugin.
-    fn is_stuck(&self) -> bool {
-        let stuck = &mut self.lock().stuck;
-        let runs = |probe: &mut Pending| probe.try_take().is_none();
-        *stuck = stuck
-            .take()
-            .and_then(|mut probe| runs(&mut probe).then_some(probe));
-        stuck.is_some()
+    fn is_stuck(&self, doing: &str) -> bool {
+        let (ended, stuck) = {
+            let stuck = &mut self.lock().stuck;
+            let answer = stuck.as_mut().and_then(Pending::try_take);
+            let ended = answer.map(|answer| (answer, stuck.take()));
+            (ended, stuck.is_some())
+        };
+        if let Some((answer, _)) = ended {
+            self.panicked(doing, &answer);
+        }
+        stuck
     }
 
     /// Runs `warmup` or `shutdown`.
@@ -301,6 +303,7 @@ impl Backend {
         function: Function,
         limit: Duration,
         traceparent: &str,
+        leave: impl FnOnce(&str, Pending),
     ) -> Result<(), Failure> {
         let doing = match function {
             Function::Warmup => format!("warming up `{}`", self.name),
@@ -319,10 +322,8 @@ impl Backend {
             }
         };
         // An operation that ignores its cancellation is left to itself: it cannot be made to stop.
-        let end = invoke(pending, limit, called_off)
-            .await
-            .unwrap_or_else(|(end, _)| end);
-        let answer = answered(end, &doing, limit).map_err(|mut failure| {
+        let end = invoke(pending, limit, called_off, |pending| leave(&doing, pending));
+        let answer = answered(end.await, &doing, limit).map_err(|mut failure| {
             (failure.code, failure.status) = (
                 ErrorKind::WarmupFailed.code(),
                 ErrorKind::WarmupFailed.status(),
@@ -352,6 +353,12 @@ impl Backend {
             tracing::error!(backend = &*self.name, doing, %panic, "the plugin panicked");
             self.observers.panicked(self, doing);
         }
+    }
+
+    /// Leaves an operation to itself that has nobody to answer to: that it panicked is told even so.
+    pub fn leave(self: &Arc<Self>, doing: &str, pending: Pending) {
+        let (backend, doing) = (Arc::clone(self), doing.to_owned());
+        pending.leave(move |answer| backend.panicked(&doing, &answer));
     }
 
     /// After a panic in shared state: cold again, to be warmed up anew after a pause.
@@ -384,10 +391,11 @@ impl Backend {
         if !std::mem::take(&mut self.lock().started) {
             return;
         }
-        if let Err(failure) = self
-            .operate(Function::Shutdown, self.limits.shutdown, "")
-            .await
-        {
+        // Nothing comes after it that could wait for what it leaves.
+        let leave = |_: &str, pending| drop(pending);
+        let limit = self.limits.shutdown;
+        let ended = self.operate(Function::Shutdown, limit, "", leave).await;
+        if let Err(failure) = ended {
             tracing::warn!(backend = &*self.name, error = %failure, "shutdown failed");
         }
     }

@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::{
+    backend::Backend,
     catalog::Tool,
     failure::Failure,
     gate::Pass,
@@ -113,15 +114,7 @@ async fn run<'a>(
         watch.traceparent().unwrap_or_default(),
         call.parent.tracestate.unwrap_or_default(),
     );
-    run_tool(
-        tool,
-        call,
-        within,
-        params,
-        session.as_deref(),
-        (lease, pass),
-    )
-    .await
+    run_tool(tool, call, within, params, session.as_ref(), (lease, pass)).await
 }
 
 async fn run_tool(
@@ -129,7 +122,7 @@ async fn run_tool(
     call: &Call<'_>,
     (traceparent, tracestate): (&str, &str),
     params: &str,
-    session: Option<&Session>,
+    session: Option<&Arc<Session>>,
     keep: (Option<Lease>, Pass),
 ) -> Result<Answer, Failure> {
     let timeout = call.timeout.unwrap_or(tool.timeout);
@@ -144,7 +137,7 @@ async fn run_tool(
         traceparent,
         tracestate,
         timeout: Some(timeout),
-        session: session.and_then(Session::handle),
+        session: session.and_then(|session| session.handle()),
     };
     let events = call.events.clone();
     let mut pending = backend
@@ -162,7 +155,10 @@ async fn run_tool(
             lost(session, &answer);
             Ok(answer)
         }
-        Status::Panicked => Err(panicked(tool, session, &answer)),
+        Status::Panicked => {
+            let session = session.map(|session| &**session);
+            Err(panicked(&tool.name, backend, session, &answer))
+        }
         Status::Cancelled => Err(Failure::new(
             ErrorKind::BackendFailed,
             format!("`{}` was cancelled by its backend", tool.name),
@@ -172,7 +168,7 @@ async fn run_tool(
 
 async fn wait(
     tool: &Tool,
-    session: Option<&Session>,
+    session: Option<&Arc<Session>>,
     pending: Pending,
     timeout: Duration,
 ) -> Result<Answer, Failure> {
@@ -182,15 +178,28 @@ async fn wait(
             None => tool.backend.called_off.cancelled().await,
         }
     };
-    let end = invoke(pending, timeout, called_off).await;
     // An operation that ignores its cancellation keeps its lease until it ends; its caller goes on.
-    let end = end.unwrap_or_else(|(end, _)| end);
-    answered(end, &tool.name, timeout)
+    let end = invoke(pending, timeout, called_off, |pending| {
+        leave(tool, session, pending);
+    });
+    answered(end.await, &tool.name, timeout)
+}
+
+/// Nobody waits for the call any more, but a panic in it spoils what it may have left half done all the same. What that
+/// takes is only held for the calls that end like this: it is shared by all.
+fn leave(tool: &Tool, session: Option<&Arc<Session>>, pending: Pending) {
+    let (name, backend) = (tool.name.clone(), Arc::clone(&tool.backend));
+    let session = session.cloned();
+    pending.leave(move |answer| {
+        if answer.status() == Status::Panicked {
+            panicked(&name, &backend, session.as_deref(), &answer);
+        }
+    });
 }
 
 /// A backend that says 1003 says that the session is of no more use: creating it again makes another, and does not
 /// find this one.
-fn lost(session: Option<&Session>, answer: &Answer) {
+fn lost(session: Option<&Arc<Session>>, answer: &Answer) {
     if answer.code() == Code::SESSION.0
         && let Some(session) = session.filter(|session| session.handle().is_some())
     {
@@ -199,9 +208,8 @@ fn lost(session: Option<&Session>, answer: &Answer) {
 }
 
 /// A panic spoils what the tool may have left half done: its session, or else the backend.
-fn panicked(tool: &Tool, session: Option<&Session>, answer: &Answer) -> Failure {
-    let backend = &tool.backend;
-    backend.panicked(&tool.name, answer);
+fn panicked(tool: &str, backend: &Backend, session: Option<&Session>, answer: &Answer) -> Failure {
+    backend.panicked(tool, answer);
     let lost = if let Some(session) = session.filter(|session| session.handle().is_some()) {
         session.poison();
         if session.temporary {
@@ -215,7 +223,7 @@ fn panicked(tool: &Tool, session: Option<&Session>, answer: &Answer) -> Failure 
     };
     Failure::new(
         ErrorKind::BackendFailed,
-        format!("`{}` panicked; {lost}", tool.name),
+        format!("`{tool}` panicked; {lost}"),
     )
 }
 

@@ -25,25 +25,57 @@ pub enum End {
 
 /// Waits for `pending`, until `called_off` ends. Dropping the returned future cancels the operation.
 ///
-/// An operation that outlives its cancellation comes back in `Err` beside what ended the wait: its
-/// caller decides what becomes of it.
+/// An operation that is not waited for until its end, as it outlives its cancellation or as the future is dropped, goes
+/// to `leave`: what it may still answer, a panic above all, is its caller's business even so.
 pub async fn invoke(
-    mut pending: Pending,
+    pending: Pending,
     timeout: Duration,
     called_off: impl Future<Output = ()>,
-) -> Result<End, (End, Pending)> {
+    leave: impl FnOnce(Pending),
+) -> End {
+    let mut running = Running(Some((pending, leave)));
     let end = tokio::select! {
         biased;
-        answer = &mut pending => return Ok(End::Answered(answer)),
+        answer = running.answer() => return End::Answered(answer),
         () = tokio::time::sleep(timeout) => End::TimedOut,
         () = called_off => End::CalledOff,
     };
-    pending.cancel();
-    match tokio::time::timeout(CANCEL_GRACE, &mut pending).await {
-        // It had finished just before the cancellation reached it.
-        Ok(answer) if answer.status() == Status::Completed => Ok(End::Answered(answer)),
-        Ok(_) => Ok(end),
-        Err(_) => Err((end, pending)),
+    running.cancel();
+    match tokio::time::timeout(CANCEL_GRACE, running.answer()).await {
+        // It had finished just before the cancellation reached it, or the cancellation made it panic.
+        Ok(answer) if answer.status() != Status::Cancelled => End::Answered(answer),
+        Ok(_) | Err(_) => end,
+    }
+}
+
+/// An operation, and who has it when it is not waited for.
+struct Running<L: FnOnce(Pending)>(Option<(Pending, L)>);
+
+impl<L: FnOnce(Pending)> Running<L> {
+    /// Waits for its answer.
+    async fn answer(&mut self) -> Answer {
+        match &mut self.0 {
+            Some((pending, _)) => pending.await,
+            // Only dropping takes it out.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn cancel(&self) {
+        if let Some((pending, _)) = &self.0 {
+            pending.cancel();
+        }
+    }
+}
+
+impl<L: FnOnce(Pending)> Drop for Running<L> {
+    fn drop(&mut self) {
+        if let Some((pending, leave)) = self.0.take()
+            && !pending.is_taken()
+        {
+            pending.cancel();
+            leave(pending);
+        }
     }
 }
 

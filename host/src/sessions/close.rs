@@ -170,6 +170,7 @@ pub(super) async fn cleanup(
     handle: &SessionHandle,
 ) {
     let limit = backend.limits.cleanup;
+    let doing = "cleaning up";
     let request = Request {
         worker,
         session_id,
@@ -180,13 +181,13 @@ pub(super) async fn cleanup(
     let pending = backend
         .handle
         .start(Function::Cleanup, &request, None, None);
-    let end = invoke(pending, limit, std::future::pending()).await;
-    let result = answered(end.unwrap_or_else(|(end, _)| end), "cleaning up", limit);
-    let failure = match result {
+    let leave = |pending| backend.leave(doing, pending);
+    let end = invoke(pending, limit, std::future::pending(), leave);
+    let failure = match answered(end.await, doing, limit) {
         Ok(answer) if answer.is_success() => return,
         Ok(answer) => {
-            backend.panicked("cleaning up", &answer);
-            Failure::of_answer(&answer, ErrorKind::BackendFailed, "cleaning up")
+            backend.panicked(doing, &answer);
+            Failure::of_answer(&answer, ErrorKind::BackendFailed, doing)
         }
         Err(failure) => failure,
     };

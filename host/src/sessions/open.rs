@@ -8,6 +8,7 @@ use std::{
 use sandbox_plugin_api::host::{Answer, Function, Pending, Request, SessionHandle};
 use sandbox_protocol::{ErrorKind, SessionName};
 use serde_json::{Map, Value};
+use tokio::runtime::Handle;
 
 use super::{Place, Session, Sessions, Slot, WorkerKey, close::cleanup, session::Parts};
 use crate::{
@@ -304,14 +305,9 @@ async fn initialize(
     let pending = backend
         .handle
         .start(Function::Initialize, request, None, None);
-    let end = match invoke(pending, limit, backend.called_off.cancelled()).await {
-        Ok(end) => end,
-        Err((end, pending)) => {
-            tokio::spawn(clean_late(Arc::clone(backend), pending));
-            end
-        }
-    };
-    let mut answer = answered(end, &doing, limit)?;
+    let leave = |pending| clean_late(backend, &doing, pending);
+    let end = invoke(pending, limit, backend.called_off.cancelled(), leave);
+    let mut answer = answered(end.await, &doing, limit)?;
     if !answer.is_success() {
         backend.panicked(&doing, &answer);
         let failure = Failure::of_answer(&answer, ErrorKind::SessionCreationFailed, &doing);
@@ -325,11 +321,19 @@ async fn initialize(
 }
 
 /// An `initialize` that ignored its cancellation and made a session after all: it is cleaned up.
-async fn clean_late(backend: Arc<Backend>, pending: Pending) {
-    let mut answer: Answer = pending.await;
-    if let Some(handle) = answer.take_session() {
-        cleanup(&backend, "", "", &handle).await;
-    }
+fn clean_late(backend: &Arc<Backend>, doing: &str, pending: Pending) {
+    let (backend, doing) = (Arc::clone(backend), doing.to_owned());
+    // Where there is no runtime any more, the process ends.
+    let Ok(runtime) = Handle::try_current() else {
+        return;
+    };
+    runtime.spawn(async move {
+        let mut answer: Answer = pending.await;
+        backend.panicked(&doing, &answer);
+        if let Some(handle) = answer.take_session() {
+            cleanup(&backend, "", "", &handle).await;
+        }
+    });
 }
 
 fn merged(base: &Map<String, Value>, over: &Map<String, Value>) -> String {

@@ -14,6 +14,7 @@ mod http;
 mod loading;
 mod mcp;
 mod observe;
+mod panics;
 mod python_server;
 mod serve;
 mod server;
