@@ -242,11 +242,11 @@ fn check_params(tool: &Tool, params: &str) -> Result<(), Failure> {
     }
 }
 
-/// An answer is spliced into what clients read, so it must be JSON. Our SDK writes nothing else;
-/// of a plugin that was made without it (which also leaves the check of parameters to us) nobody knows.
+/// An answer is spliced into what clients read, so it must be JSON. Our SDK writes nothing else, and only plugins that
+/// are made with it have its door; of others nobody knows, whatever they say of themselves.
 fn check_answer(tool: &Tool, answer: &Answer) -> Result<(), Failure> {
-    let plugin = &tool.backend.plugin.description;
-    if plugin.checks_params || (is_json(answer.data()) && is_json(answer.meta())) {
+    let by_our_sdk = tool.backend.plugin.inspection.doors.rust;
+    if by_our_sdk || (is_json(answer.data()) && is_json(answer.meta())) {
         return Ok(());
     }
     Err(Failure::new(

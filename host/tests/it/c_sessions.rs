@@ -9,17 +9,22 @@ use crate::{
 
 const CSESSION: &str = "csession";
 
-/// A server with the plugin.
-fn engine_with(server: Value) -> Engine {
+/// A server with the plugin; `flags` are for its compiler.
+fn engine_with(server: Value, config: Value, flags: &[&str]) -> Engine {
     let folder = tempfile::tempdir().unwrap();
     let include = format!("-I{}", root().join("plugin-api/include").display());
-    let arguments = ["-std=c11", "-Wextra", "-pedantic", "-pthread", &*include];
+    let mut arguments = vec!["-std=c11", "-Wextra", "-pedantic", "-pthread", &*include];
+    arguments.extend(flags);
     let library = c_library("c-session/session.c", folder.path(), CSESSION, &arguments);
     // What is loaded is a copy.
     Engine::with(
         server,
-        json!({ CSESSION: { "backend_class": library, "config": {} } }),
+        json!({ CSESSION: { "backend_class": library, "config": config } }),
     )
+}
+
+fn engine() -> Engine {
+    engine_with(json!({}), nothing(), &[])
 }
 
 fn journal(engine: &Engine) -> Vec<String> {
@@ -49,7 +54,7 @@ fn assert_order(engine: &Engine, expected: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_not_taken_from_a_cleanup_that_goes_on() {
     let limits = json!({ "limits": { "cleanup_timeout": 0.1 } });
-    let engine = engine_with(limits);
+    let engine = engine_with(limits, nothing(), &[]);
     let stubborn = json!({ "stubborn": true });
     engine.open("w", CSESSION, stubborn).await.unwrap();
     engine.destroy("w", CSESSION).await.unwrap();
@@ -69,7 +74,7 @@ async fn a_session_is_not_taken_from_a_cleanup_that_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_goes_on_is_cleaned_up_under_and_keeps_its_session() {
-    let engine = engine_with(json!({ "grace_period": 0.1 }));
+    let engine = engine_with(json!({ "grace_period": 0.1 }), nothing(), &[]);
     engine.open("w", CSESSION, nothing()).await.unwrap();
     let call = engine.call("w", "csession:stay", nothing());
     let rest = async {
@@ -84,4 +89,15 @@ async fn a_call_that_goes_on_is_cleaned_up_under_and_keeps_its_session() {
     assert_eq!(ended.unwrap_err().0, 1003);
     written(&engine, "release 1").await;
     assert_order(&engine, &["cleanup ends 1", "stay ends 1", "release 1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_json_is_not_passed_on_whoever_checks_parameters() {
+    let engine = engine();
+    let (code, message) = engine
+        .call("w", "csession:garbage", nothing())
+        .await
+        .unwrap_err();
+    assert_eq!(code, 2001);
+    assert!(message.contains("not JSON"), "{message}");
 }
