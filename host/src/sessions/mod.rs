@@ -1,9 +1,11 @@
 //! The sessions of all workers: found without waiting, made once, ended once.
 //!
-//! `session` is one session, `map` finds it, `open` makes it, `close` ends it, `expiry` ends it in time.
+//! `session` is one session, `map` finds it, `open` makes it with what `config` says, `close` ends it, `expiry` ends it in
+//! time.
 
 mod clock;
 mod close;
+mod config;
 mod counts;
 mod expiry;
 mod map;

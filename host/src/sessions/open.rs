@@ -10,7 +10,7 @@ use sandbox_protocol::{ErrorKind, SessionName};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 
-use super::{Place, Session, Sessions, Slot, WorkerKey, close::cleanup, session::Parts};
+use super::{Place, Session, Sessions, Slot, WorkerKey, close::cleanup, config, session::Parts};
 use crate::{
     backend::Backend,
     failure::{Failure, internal},
@@ -261,7 +261,7 @@ impl Sessions {
         backend.warm_up().await?;
         let name = SessionName::new(&backend.name, worker, number, wanted.custom_name.as_deref());
         let id = name.id(random()?);
-        let config = merged(&backend.config, &wanted.config);
+        let config = config::of_session(backend, &wanted.config)?;
         let handle = match backend.kind {
             Kind::Shared => None,
             Kind::Session | Kind::Hybrid => {
@@ -334,12 +334,6 @@ fn clean_late(backend: &Arc<Backend>, doing: &str, pending: Pending) {
             cleanup(&backend, "", "", &handle).await;
         }
     });
-}
-
-fn merged(base: &Map<String, Value>, over: &Map<String, Value>) -> String {
-    let mut config = base.clone();
-    config.extend(over.iter().map(|(key, value)| (key.clone(), value.clone())));
-    Value::Object(config).to_string()
 }
 
 fn random() -> Result<u32, Failure> {

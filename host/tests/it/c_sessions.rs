@@ -101,3 +101,42 @@ async fn what_is_no_json_is_not_passed_on_whoever_checks_parameters() {
     assert_eq!(code, 2001);
     assert!(message.contains("not JSON"), "{message}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configuration_of_a_session_is_held_against_its_schema() {
+    for kind in ["session", "shared"] {
+        let flag = format!("-DKIND=\"{kind}\"");
+        let engine = engine_with(json!({}), json!({ "its_own": 1 }), &[&flag]);
+        for (config, said) in [
+            (json!({ "stubborn": "yes" }), "`stubborn`: expected"),
+            (json!({ "stuborn": true }), "did you mean `stubborn`?"),
+            // The backend's own key is none of the session's.
+            (json!({ "its_own": 2 }), "unknown key `its_own`"),
+        ] {
+            let failure = engine.open("w", CSESSION, config).await.unwrap_err();
+            assert_eq!((failure.code.0, failure.status), (1002, 400), "{failure}");
+            assert!(failure.message.contains(said), "{failure}");
+        }
+        assert_eq!(journal(&engine), [""; 0], "the plugin was not asked");
+        // What the backend itself is configured with every session gets, known to its schema or not.
+        let fine = json!({ "stubborn": false });
+        engine.open("w", CSESSION, fine).await.unwrap();
+        assert_eq!(
+            engine
+                .call("w", "csession:config", nothing())
+                .await
+                .unwrap(),
+            json!({ "its_own": 1, "stubborn": false })
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_operator_configured_is_not_told_to_clients() {
+    let engine = engine_with(json!({}), json!({ "stubborn": "a secret" }), &[]);
+    let failure = engine.open("w", CSESSION, nothing()).await.unwrap_err();
+    assert_eq!(failure.code.0, 1003, "{failure}");
+    assert!(!failure.message.contains("secret"), "{failure}");
+    let better = json!({ "stubborn": false });
+    engine.open("w", CSESSION, better).await.unwrap();
+}
