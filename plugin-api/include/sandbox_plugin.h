@@ -10,8 +10,8 @@
 // * SANDBOX_ABI_MINOR counts additions. Host and plugin of one major work together whatever their
 //   minors are, in both directions.
 // * Every struct that may grow begins with its `size` in bytes, as its writer knew it. Fields are
-//   only appended. A reader copies `min(size, its own size)` bytes and treats the rest as zero,
-//   which every added field must take for "absent".
+//   only appended. A reader refuses what is smaller than the frozen struct, uses no byte behind
+//   `size`, and treats an added field that is not there as zero, which it must take for "absent".
 // * The structs here are frozen for the major version: `abi_stable` compares them, field by
 //   field, when a Rust plugin is loaded, and it refuses additions too. A later minor adds its
 //   fields in a struct that begins with the frozen one, as C does it.
@@ -23,8 +23,9 @@
 //   returns. A SandboxBuffer is owned by whoever holds it, and freed by the function it carries:
 //   who allocates frees. Opaque handles belong to the plugin; the host gives each back once.
 // * Text is UTF-8; structured data is JSON.
-// * No unwinding crosses, in either direction. Every entry point of a Rust plugin is guarded by
-//   code in the plugin; a panic ends the operation with SANDBOX_STATUS_PANICKED.
+// * No unwinding crosses, in either direction. What a plugin's author wrote in Rust runs behind a
+//   guard in the plugin; a panic there ends the operation with SANDBOX_STATUS_PANICKED. The crate's own
+//   few steps before the guard do not panic; if one did, it would end the process.
 // * An operation completes exactly once, from any thread, perhaps before the function that
 //   started it returns, also after a cancel, and only when its work and destructors are done.
 // * The functions of SandboxPlugin may be called from any thread and at the same time. They do not
@@ -55,7 +56,9 @@ typedef struct SandboxOpaque SandboxOpaque;
 
 // A hash of the names, sizes, alignments and offsets of the frozen structs, on 64-bit platforms.
 //
-// It changes with SANDBOX_ABI_MAJOR only; a test computes it.
+// Of SandboxBuffer and SandboxBlobList it has the names and sizes alone.
+//
+// It changes with SANDBOX_ABI_MAJOR only, since plugins with another are refused; a test computes it.
 #define SANDBOX_FINGERPRINT 908379291654773349
 
 // The operation ended by itself; `code` says how.

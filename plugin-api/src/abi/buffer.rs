@@ -256,7 +256,26 @@ unsafe extern "C" fn free_vec<T>(ptr: *mut T, len: usize, capacity: usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::mem::offset_of;
+
     use super::*;
+
+    /// The fingerprint, which cannot change any more, knows no more of them than their sizes.
+    #[test]
+    fn what_frees_itself_keeps_its_layout() {
+        macro_rules! offsets {
+            ($owned:ident) => {
+                [
+                    offset_of!($owned, ptr),
+                    offset_of!($owned, len),
+                    offset_of!($owned, capacity),
+                    offset_of!($owned, free),
+                ]
+            };
+        }
+        assert_eq!(offsets!(Buffer), [0, 8, 16, 24]);
+        assert_eq!(offsets!(BlobList), [0, 8, 16, 24]);
+    }
 
     #[test]
     fn null_with_zero_length_is_empty() {

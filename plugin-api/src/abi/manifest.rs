@@ -10,7 +10,9 @@ pub const MANIFEST_SYMBOL: &str = "SANDBOX_PLUGIN_MANIFEST";
 
 /// A hash of the names, sizes, alignments and offsets of the frozen structs, on 64-bit platforms.
 ///
-/// It changes with [`ABI_MAJOR`] only; a test computes it.
+/// Of [`Buffer`](super::Buffer) and [`BlobList`](super::BlobList) it has the names and sizes alone.
+///
+/// It changes with [`ABI_MAJOR`] only, since plugins with another are refused; a test computes it.
 pub const FINGERPRINT: u64 = 0x0c9b_3627_2867_5a65;
 
 /// The fixed part of a manifest; `json_len` bytes of JSON follow it.
