@@ -31,6 +31,8 @@ impl Params {
             .collect::<Result<Vec<_>>>()?;
         let names = values.iter().map(|value| &value.name);
         let (fields, defaults): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
+        // Items of a block hide those of the author's module, also from the types and expressions that stand in the
+        // block: a name that an author may use, such as `Params`, would be taken for the author's own.
         Ok(Self {
             declaration: quote! {
                 #(#defaults)*
@@ -40,10 +42,10 @@ impl Params {
                 )]
                 #[serde(crate = "::sandbox_plugin_api::private::serde")]
                 #[schemars(crate = "::sandbox_plugin_api::private::schemars")]
-                struct Params { #(#fields),* }
+                struct __SandboxParams { #(#fields),* }
             },
-            ty: quote!(Params),
-            pattern: quote!(Params { #(#names),* }),
+            ty: quote!(__SandboxParams),
+            pattern: quote!(__SandboxParams { #(#names),* }),
         })
     }
 
@@ -83,7 +85,7 @@ fn field(parameter: &Parameter) -> Result<(TokenStream, TokenStream)> {
         let path = attribute.path();
         if path.is_ident("default") {
             let value: Expr = attribute.parse_args()?;
-            let function = quote::format_ident!("default_{name}");
+            let function = quote::format_ident!("__sandbox_default_{name}");
             let literal = LitStr::new(&function.to_string(), attribute.span());
             default = quote_spanned! {attribute.span()=>
                 fn #function() -> #ty { #value }

@@ -262,7 +262,7 @@ fn begin(
     let reply = quote_spanned! {at(result.span())=>
         ::sandbox_plugin_api::IntoReply::into_reply(value)
     };
-    let body = quote! {
+    let body = quote_spanned! {Span::mixed_site()=>
         let #pattern = reading.end()?;
         match Self::#name(&call.backend, #(#values),*) #wait {
             Ok(value) => #reply,
@@ -276,7 +276,7 @@ fn begin(
         (Mode::Inline, None) => quote_spanned!(span=> ready(move || { #body })),
         (Mode::Blocking, _) => quote_spanned!(span=> blocking(move || { #body })),
     };
-    quote! {
+    quote_spanned! {Span::mixed_site()=>
         |call, params| {
             let reading = ::sandbox_plugin_api::backend::Reading::<#ty>::begin(params);
             ::sandbox_plugin_api::backend::Begun::#begun
@@ -284,9 +284,10 @@ fn begin(
     }
 }
 
-/// This place, with the names that the macro's own code sees.
+/// This place, with the names that the macro's own code sees: its variables are not the author's, whatever an author
+/// calls a parameter.
 fn at(span: Span) -> Span {
-    span.resolved_at(Span::call_site())
+    span.resolved_at(Span::mixed_site())
 }
 
 /// The place of the type behind a reference: that of the whole would be the `&` alone.
@@ -300,9 +301,9 @@ fn referred(ty: &Type) -> Span {
 /// What the call of the author's function passes for a parameter.
 fn argument(parameter: &Parameter) -> Option<TokenStream> {
     Some(match parameter.role {
-        Role::Context => quote!(&call.context),
-        Role::Info => quote!(call.info()?),
-        Role::OptionalInfo => quote!(call.info_or_none()),
+        Role::Context => quote_spanned!(Span::mixed_site()=> &call.context),
+        Role::Info => quote_spanned!(Span::mixed_site()=> call.info()?),
+        Role::OptionalInfo => quote_spanned!(Span::mixed_site()=> call.info_or_none()),
         // Where `initialize` stands in another block, the compiler finds a wrong type, and shows it there.
         Role::Session => quote_spanned!(at(referred(&parameter.ty))=> call.session()?),
         Role::OptionalSession => {

@@ -16,6 +16,7 @@ mod lifecycle;
 mod load;
 mod logs;
 mod modes;
+mod names;
 mod panics;
 mod params;
 mod support;
