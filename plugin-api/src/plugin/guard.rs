@@ -1,4 +1,7 @@
 //! Where panics stop: every entry point runs in a guard, which also tells the log for whom it runs.
+//!
+//! A thread-local of the author's may log, or call, in its destructor, when those here are gone: what asks for one of
+//! them does without it then, since a panic there ends the process.
 
 use std::{
     any::Any,
@@ -29,9 +32,13 @@ pub(crate) fn guard_for<T>(
     state: &mut Option<Arc<OperationState>>,
     work: impl FnOnce() -> T,
 ) -> Result<T, String> {
-    let previous = CURRENT.replace(state.take());
+    let Ok(previous) = CURRENT.try_with(|current| current.replace(state.take())) else {
+        return guard(work);
+    };
     let result = guard(work);
-    *state = CURRENT.replace(previous);
+    if let Ok(own) = CURRENT.try_with(|current| current.replace(previous)) {
+        *state = own;
+    }
     result
 }
 
@@ -46,14 +53,19 @@ pub(crate) fn guard<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 
 /// For which operation this thread works, if for any.
 pub(crate) fn current() -> Option<Arc<OperationState>> {
-    CURRENT.with_borrow(Clone::clone)
+    CURRENT
+        .try_with(|current| current.borrow().clone())
+        .ok()
+        .flatten()
 }
 
 /// Message and place of a panic that was caught. Drops the payload, which may panic again.
 fn describe_payload(payload: Box<dyn Any + Send>) -> String {
     let text = payload_text(payload.as_ref());
     let message = PANIC
-        .take()
+        .try_with(RefCell::take)
+        .ok()
+        .flatten()
         // The hook is not told of panics that are resumed: then it remembers another one.
         .filter(|message| message.starts_with(text))
         .unwrap_or_else(|| text.to_owned());
@@ -80,7 +92,7 @@ fn install_hook() {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if DEPTH.get() > 0 {
-                PANIC.set(Some(describe(info)));
+                let _ = PANIC.try_with(|last| last.replace(Some(describe(info))));
             } else {
                 tracing::error!(panic = %describe(info), "a thread of the plugin panicked");
                 previous(info);

@@ -20,3 +20,4 @@ mod names;
 mod panics;
 mod params;
 mod support;
+mod thread_end;
