@@ -30,7 +30,8 @@ pub enum Code {
     Internal,
     /// 5001: the configuration cannot work.
     Config,
-    /// A code of the backend's own; 4000 to 4999 become HTTP 400, others HTTP 500.
+    /// A code of the backend's own; 4000 to 4999 become HTTP 400, others HTTP 500. 0 would say that all went well, and is
+    /// sent as 5000.
     Other(i32),
 }
 
@@ -46,7 +47,7 @@ impl Code {
             Self::Failed => 2001,
             Self::Timeout => 2002,
             Self::Unavailable => 2004,
-            Self::Internal => 5000,
+            Self::Internal | Self::Other(0) => 5000,
             Self::Config => 5001,
             Self::Other(number) => number,
         }
@@ -164,6 +165,14 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_error_has_the_code_of_success() {
+        assert_eq!(Code::Other(0).number(), 5000);
+        let outcome = crate::reply::error_outcome(&Error::new(Code::Other(0), "no"));
+        assert_eq!(outcome.code, 5000);
+        assert_eq!(Code::Other(4001).number(), 4001);
+    }
 
     #[test]
     fn any_error_becomes_5000_with_its_causes() {
