@@ -66,6 +66,11 @@ pub struct SearchAnswer {
     pub(crate) results: Vec<Passage>,
     /// The same passages as one text to put into a prompt.
     pub(crate) context: String,
+    /// Whether passages are cut or left out, as the answer would be longer than it may.
+    pub(crate) truncated: bool,
+    /// How many bytes all passages would have taken, if any is cut or left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) full_bytes: Option<u64>,
 }
 
 /// The answer of `rag:batch_search`.
@@ -79,6 +84,14 @@ pub struct BatchAnswer {
     pub(crate) contexts: Vec<String>,
     /// The queries that failed.
     pub(crate) errors: Vec<BatchError>,
+    /// Whether passages of any query are cut or left out, as the answer would be longer than it may.
+    pub(crate) truncated: bool,
+    /// The queries whose passages are cut or left out: their places, from 0.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) truncated_queries: Vec<usize>,
+    /// How many bytes all passages of those queries would have taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) full_bytes: Option<u64>,
 }
 
 /// A query of a batch that failed.

@@ -25,6 +25,7 @@ use crate::{
     mode::Mode,
     qdrant::{Cluster, Qdrant},
     queries::Queries,
+    room::Kept,
 };
 
 /// Retrieval over a corpus on disk.
@@ -147,15 +148,19 @@ impl Rag {
         let results = batch::answer_to(&*opened.library, question, meant)
             .await
             .map_err(|error| self.explain(&error))?;
+        let kept = Kept::within(self.config.max_answer_bytes, results);
         Ok(SearchAnswer {
             query,
-            context: context(&results),
-            results,
+            context: context(&kept.passages),
+            results: kept.passages,
+            truncated: kept.full_bytes.is_some(),
+            full_bytes: kept.full_bytes,
         })
     }
 
     /// Answer several questions in one call, faster than one by one. Results, contexts and queries
-    /// are in the same order; a query that fails is listed in `errors` and has no results.
+    /// are in the same order; a query that fails is listed in `errors` and has no results. With `truncated`, ask those in
+    /// `truncated_queries` again, alone or with a smaller `top_k`.
     #[tool(
         read_only,
         idempotent,
@@ -200,7 +205,8 @@ impl Rag {
                 Err(error) => results.push((place, Err(error))),
             }
         }
-        let found = batch::search(&opened.library, asked).await;
+        let room = self.config.max_answer_bytes / queries.len().max(1);
+        let found = batch::search(&opened.library, asked, room).await;
         let explained =
             |result: Result<_, IndexError>| result.map_err(|error| self.explain(&error));
         results.extend(

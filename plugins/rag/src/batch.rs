@@ -11,6 +11,7 @@ use crate::{
     index::{IndexError, Passage, Question},
     library::Library,
     queries::UnderWay,
+    room::Kept,
 };
 
 /// A question of a batch: its place there, and that it is under way.
@@ -23,23 +24,27 @@ pub(crate) struct Asked {
 }
 
 /// The result for the question at a place.
-pub(crate) type Found = (usize, Result<Vec<Passage>, IndexError>);
+pub(crate) type Found = (usize, Result<Kept, IndexError>);
 
-/// Asks all questions, in any order.
+/// Asks all questions, in any order, and keeps of each what there is `room` for.
 ///
 /// There are as many tasks as cores, and each lets others run after every question: a large batch
 /// does not keep a single search waiting. Dropping the future ends them.
-pub(crate) async fn search(library: &Arc<dyn Library>, asked: Vec<Asked>) -> Vec<Found> {
+pub(crate) async fn search(
+    library: &Arc<dyn Library>,
+    asked: Vec<Asked>,
+    room: usize,
+) -> Vec<Found> {
     let mut tasks = JoinSet::new();
     for lane in lanes(asked) {
         let library = Arc::clone(library);
         tasks.spawn(async move {
             let mut found = Vec::with_capacity(lane.len());
             for asked in lane {
-                found.push((
-                    asked.place,
-                    answer_to(&*library, asked.question, asked.meant).await,
-                ));
+                let passages = answer_to(&*library, asked.question, asked.meant).await;
+                // At once: together, all that is found may be more than there is memory.
+                let kept = passages.map(|passages| Kept::within(room, passages));
+                found.push((asked.place, kept));
                 drop(asked.under_way);
                 yield_now().await;
             }
@@ -83,18 +88,23 @@ fn lanes(asked: Vec<Asked>) -> Vec<Vec<Asked>> {
 }
 
 /// Puts the results in the order of the queries.
-pub(crate) fn answer(count: usize, results: Vec<(usize, Result<Vec<Passage>>)>) -> BatchAnswer {
+pub(crate) fn answer(count: usize, results: Vec<(usize, Result<Kept>)>) -> BatchAnswer {
     let mut answer = BatchAnswer {
         count,
         results: vec![Vec::new(); count],
         contexts: vec![String::new(); count],
-        errors: Vec::new(),
+        ..BatchAnswer::default()
     };
     for (place, result) in results {
         match result {
-            Ok(passages) => {
-                answer.contexts[place] = context(&passages);
-                answer.results[place] = passages;
+            Ok(kept) => {
+                answer.contexts[place] = context(&kept.passages);
+                answer.results[place] = kept.passages;
+                if let Some(bytes) = kept.full_bytes {
+                    answer.truncated = true;
+                    answer.truncated_queries.push(place);
+                    *answer.full_bytes.get_or_insert_default() += bytes;
+                }
             }
             Err(error) => answer.errors.push(BatchError {
                 index: place,
@@ -103,5 +113,6 @@ pub(crate) fn answer(count: usize, results: Vec<(usize, Result<Vec<Passage>>)>) 
         }
     }
     answer.errors.sort_by_key(|error| error.index);
+    answer.truncated_queries.sort_unstable();
     answer
 }

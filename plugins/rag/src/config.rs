@@ -88,6 +88,11 @@ pub struct Config {
     #[serde(default = "number::<4_194_304>")]
     #[schemars(range(min = 1))]
     pub max_document_bytes: usize,
+    /// The longest answer of a search or a batch, in bytes of the passages in it; the queries of a batch share it
+    /// equally. What is beyond is left out, and the answer says so.
+    #[serde(default = "number::<16_777_216>")]
+    #[schemars(range(min = 1024))]
+    pub max_answer_bytes: usize,
 }
 
 /// A collection of a Qdrant server.
@@ -224,6 +229,7 @@ impl Config {
             ("max_queries", self.max_queries, 1, usize::MAX),
             ("max_documents", self.max_documents, 1, usize::MAX),
             ("max_document_bytes", self.max_document_bytes, 1, usize::MAX),
+            ("max_answer_bytes", self.max_answer_bytes, 1024, usize::MAX),
         ] {
             let most_text = if most == usize::MAX {
                 String::new()

@@ -22,6 +22,7 @@ mod mode;
 pub mod offline;
 mod qdrant;
 mod queries;
+mod room;
 mod text;
 
 pub use answers::{

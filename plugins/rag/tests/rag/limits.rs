@@ -5,7 +5,7 @@ use std::fs;
 use rag::Rag;
 use sandbox_plugin_api::{prelude::*, testkit::TestKit};
 
-use crate::{Server, kit};
+use crate::{Server, ids, kit};
 
 #[test]
 fn wrong_parameters_are_refused_with_their_place() {
@@ -95,6 +95,36 @@ fn wrong_parameters_are_refused_with_their_place() {
     }
     // A refused call changes nothing, not even by its good half.
     assert_eq!(server.call("rag:stats", json!({}))["index"]["documents"], 0);
+}
+
+#[test]
+fn an_answer_is_no_longer_than_it_may_be() {
+    let server = Server::with(&json!({"max_answer_bytes": 100_000}));
+    let documents: Vec<Value> = (0..20)
+        .map(|n| json!({"id": n, "text": "an ant", "metadata": {"note": "世".repeat(3000)}}))
+        .collect();
+    server.call("rag:index", json!({ "documents": documents }));
+    let all = json!({"query": "ant", "top_k": 20});
+    let answer = server.call("rag:search", all);
+    assert_eq!(answer["truncated"], true);
+    assert!(answer["full_bytes"].as_u64().unwrap() > 180_000);
+    assert_eq!(ids(&answer["results"]).len(), 10);
+    let few = server.call("rag:search", json!({"query": "ant", "top_k": 10}));
+    assert_eq!(
+        (&few["truncated"], &few["full_bytes"]),
+        (&json!(false), &Value::Null)
+    );
+    assert_eq!(few["results"], answer["results"]);
+
+    let queries = ["ant", "zebra", "ants", "ant an"];
+    let batch = server.call("rag:batch_search", json!({"queries": queries, "top_k": 20}));
+    assert!(batch.to_string().len() < 100_000);
+    assert_eq!(batch["truncated"], true);
+    assert_eq!(batch["truncated_queries"], json!([0, 2, 3]));
+    assert!(batch["full_bytes"].as_u64().unwrap() > 540_000);
+    assert_eq!(ids(&batch["results"][2]).len(), 2);
+    let small = json!({"queries": ["zebra"], "top_k": 20});
+    assert_eq!(server.call("rag:batch_search", small)["truncated"], false);
 }
 
 #[test]
