@@ -168,7 +168,7 @@ impl Bash {
         Ok(Read::new(handle, progress))
     }
 
-    /// Write to the input of a long command.
+    /// Write to the input of a long command. One that has ended takes none.
     #[tool(
         destructive,
         title = "Write to a long command",
@@ -195,7 +195,7 @@ impl Bash {
     }
 
     /// Send a signal to a long command. TERM, INT, HUP, QUIT and KILL end it: what is left of it after two seconds is
-    /// killed. Any other is only sent.
+    /// killed. Any other is only sent, and needs a command that has not ended.
     #[tool(
         destructive,
         idempotent,
@@ -212,7 +212,8 @@ impl Bash {
     ) -> Result<Status> {
         let signal = signal_named(signal.as_deref().unwrap_or("TERM"))?;
         let job = shell.job(&handle).map_err(failure)?;
-        Ok(Status::new(handle, job.stop(signal).await))
+        let state = job.stop(signal).await.map_err(failure)?;
+        Ok(Status::new(handle, state))
     }
 
     /// A number of seconds that a caller asked for.

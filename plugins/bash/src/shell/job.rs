@@ -294,7 +294,8 @@ impl Job {
         }
     }
 
-    /// Writes to its input until `deadline`; then ends the input, if asked to.
+    /// Writes to its input until `deadline`; then ends the input, if asked to. A pipe and a terminal would take it also
+    /// when nobody is there to read it any more.
     pub(crate) async fn write(
         &self,
         text: &str,
@@ -304,6 +305,9 @@ impl Job {
         let Ok(mut input) = timeout_at(deadline.into(), self.input.lock()).await else {
             return Err(Error::InputRefused(0));
         };
+        if let State::Ended(code) = self.state() {
+            return Err(self.has_ended(code, "takes no input"));
+        }
         let Some(channel) = input.as_mut() else {
             return Err(Error::Param {
                 pointer: "/handle".into(),
@@ -332,22 +336,38 @@ impl Job {
         Ok(written)
     }
 
-    /// Sends a signal. One that asks to end is followed by a kill of everything that the job started.
-    pub(crate) async fn stop(&self, signal: Signal) -> State {
+    /// Sends a signal. One that asks to end is followed by a kill of everything that the job started; any other needs
+    /// somebody to take it.
+    pub(crate) async fn stop(&self, signal: Signal) -> Result<State, Error> {
         let asks_to_end = [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT].contains(&signal);
         if signal == Signal::KILL {
             self.kill();
-            return self.ended(KILL_LIMIT).await;
+            return Ok(self.ended(KILL_LIMIT).await);
         }
-        for pid in self.processes() {
-            self.tree.signal(pid, signal);
+        let processes = self.processes();
+        for pid in &processes {
+            self.tree.signal(*pid, signal);
         }
         if !asks_to_end {
-            return self.state();
+            return match self.state() {
+                State::Ended(code) if processes.is_empty() => {
+                    Err(self.has_ended(code, "takes no signals"))
+                }
+                state => Ok(state),
+            };
         }
         self.ended(GRACE).await;
         self.kill();
-        self.ended(KILL_LIMIT).await
+        Ok(self.ended(KILL_LIMIT).await)
+    }
+
+    /// The refusal of what a job that has ended cannot do.
+    fn has_ended(&self, code: Option<i32>, therefore: &str) -> Error {
+        let code = code.map_or_else(String::new, |code| format!(" with exit code {code}"));
+        Error::Param {
+            pointer: "/handle".into(),
+            message: format!("{} has ended{code} and {therefore}", self.name),
+        }
     }
 
     fn kill(&self) {

@@ -170,6 +170,41 @@ fn stopping_ends_all_of_it() {
 }
 
 #[test]
+fn a_command_that_has_ended_takes_neither_input_nor_signals() {
+    in_session(|session| {
+        for pty in [false, true] {
+            let handle = start(session, "exit 3", pty);
+            eventually("it has ended", || {
+                read(session, &handle, &json!({"wait": 0.1}))["running"] == false
+            });
+            for (input, eof) in [("hello\n", false), ("", true)] {
+                let params = json!({"handle": handle, "input": input, "eof": eof});
+                let failure = session.call("bash:write", params).unwrap_err();
+                assert_eq!(
+                    (failure.code, &failure.data["pointer"]),
+                    (1002, &json!("/handle"))
+                );
+                assert!(failure.message.contains("has ended"), "{}", failure.message);
+            }
+            for signal in ["USR1", "CONT", "STOP"] {
+                let params = json!({"handle": handle, "signal": signal});
+                let failure = session.call("bash:stop", params).unwrap_err();
+                assert_eq!(failure.code, 1002, "{signal}");
+            }
+            // That it has ended is what these ask for.
+            for signal in ["TERM", "KILL"] {
+                let params = json!({"handle": handle, "signal": signal});
+                let stopped = session.call("bash:stop", params).unwrap();
+                assert_eq!(
+                    stopped,
+                    json!({"handle": handle, "running": false, "exit_code": 3})
+                );
+            }
+        }
+    });
+}
+
+#[test]
 fn output_is_kept_within_bounds_under_true_offsets() {
     let kit = backend(json!({"job_buffer_bytes": 1000}));
     let session = kit.session("worker", json!({})).unwrap();
