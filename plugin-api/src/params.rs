@@ -22,6 +22,14 @@ const RUNTIME_KEYS: [&str; 4] = ["worker_id", "session_id", "session_info", "tra
 ///
 /// Code 1002 with the JSON pointer, what was expected, what was found, and the nearest name.
 pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(json: &[u8]) -> Result<T> {
+    parse_passing(json, |key| is_runtime_key(key))
+}
+
+/// Reads an object; keys of it for which `passes` holds are not asked for, and are no fault.
+fn parse_passing<T: DeserializeOwned + JsonSchema>(
+    json: &[u8],
+    passes: impl Fn(&str) -> bool,
+) -> Result<T> {
     let json = if json.is_empty() || json == b"null" {
         b"{}"
     } else {
@@ -38,7 +46,7 @@ pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(json: &[u8]) -> Result<T> 
     let mut unknown: Vec<Vec<Step>> = Vec::new();
     let parsed = serde_ignored::deserialize(&mut reader, |path| {
         let steps = fault::steps_of_ignored(&path);
-        if !matches!(steps.as_slice(), [Step::Key(key)] if is_runtime_key(key)) {
+        if !matches!(steps.as_slice(), [Step::Key(key)] if passes(key)) {
             unknown.push(steps);
         }
     });
@@ -55,12 +63,14 @@ pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(json: &[u8]) -> Result<T> 
     }
 }
 
-/// Reads a session's configuration, which holds the backend's own keys too: those pass by.
+/// Reads a session's configuration, which holds the backend's own keys too: those pass by. They are the ones that the
+/// backend's type names, and the ones that it was `configured` with, since a type may take keys that its schema does not
+/// name: other names of a field, or the keys of a map.
 ///
 /// # Errors
 ///
 /// Code 1002, as for parameters, for keys that neither side knows.
-pub(crate) fn parse_session<S, C>(json: &[u8]) -> Result<S>
+pub(crate) fn parse_session<S, C>(json: &[u8], configured: &[String]) -> Result<S>
 where
     S: DeserializeOwned + JsonSchema,
     C: JsonSchema,
@@ -76,6 +86,16 @@ where
         fault::names(backends.as_value()),
     );
     config.retain(|key, _| own.contains(key) || !backends.contains(key));
+    // The session's type may know one of these by another name, too: then it is not left out.
+    let passes = |key: &str| configured.iter().any(|other| other == key);
+    let read = parse_passing(&serde_json::to_vec(&config)?, |key| {
+        is_runtime_key(key) || passes(key)
+    });
+    if read.is_ok() || !config.keys().any(|key| passes(key) && !own.contains(key)) {
+        return read;
+    }
+    // A type that refuses what it does not know must not see them.
+    config.retain(|key, _| own.contains(key) || !passes(key));
     parse(&serde_json::to_vec(&config)?)
 }
 
@@ -277,8 +297,74 @@ mod tests {
     #[test]
     fn a_session_s_configuration_may_hold_the_backend_s_keys() {
         let json = br#"{"x":1,"left":9}"#;
-        assert_eq!(parse_session::<Click, Point>(json).unwrap().x, 1);
-        let error = parse_session::<Click, Point>(br#"{"x":1,"right":9}"#).unwrap_err();
+        assert_eq!(parse_session::<Click, Point>(json, &[]).unwrap().x, 1);
+        let error = parse_session::<Click, Point>(br#"{"x":1,"right":9}"#, &[]).unwrap_err();
         assert!(error.message().starts_with("parameter /right is not known"));
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(tag = "provider", rename_all = "lowercase")]
+    #[expect(dead_code, reason = "only its shape counts")]
+    enum Provider {
+        Local { path: String },
+        Remote { url: String },
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[expect(dead_code, reason = "only its shape counts")]
+    struct Around {
+        size: u8,
+        #[serde(flatten)]
+        provider: Provider,
+        #[serde(flatten)]
+        point: Point,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Strict {
+        #[serde(default, alias = "k")]
+        key: u8,
+    }
+
+    #[test]
+    fn a_backend_s_keys_pass_by_whatever_its_type_is() {
+        let read = |json: &str| {
+            let configured: Map<String, Value> = serde_json::from_str(json).unwrap();
+            let configured: Vec<String> = configured.keys().cloned().collect();
+            let with_slip = json.replacen('{', r#"{"kye":1,"#, 1);
+            for known in [&[][..], &configured] {
+                parse_session::<Strict, Around>(json.as_bytes(), known).unwrap();
+                let error = parse_session::<Strict, Around>(with_slip.as_bytes(), known);
+                let message = error.unwrap_err().message().to_owned();
+                assert_eq!(message, "parameter /kye is not known; did you mean `key`?");
+            }
+        };
+        read(r#"{"size":1,"provider":"local","path":"x","left":1}"#);
+        read(r#"{"size":1,"provider":"remote","url":"x","left":1}"#);
+        let enumeration = br#"{"provider":"local","path":"x"}"#;
+        parse_session::<Strict, Provider>(enumeration, &[]).unwrap();
+    }
+
+    #[test]
+    fn keys_that_no_schema_names_pass_by_when_the_backend_was_configured_with_them() {
+        type Free = Map<String, Value>;
+        let configured = ["anything".to_owned(), "k".to_owned()];
+        let json = br#"{"anything":1,"k":2}"#;
+        // The session's type knows one of them by its other name.
+        let read = parse_session::<Click, Free>(br#"{"x":1,"anything":1}"#, &configured);
+        assert_eq!(read.unwrap().x, 1);
+        #[derive(Debug, Deserialize, JsonSchema)]
+        struct Lenient {
+            #[serde(default, alias = "k")]
+            key: u8,
+        }
+        let lenient = parse_session::<Lenient, Free>(json, &configured).unwrap();
+        assert_eq!(lenient.key, 2);
+        // One that refuses what it does not know is read without them.
+        let strict = parse_session::<Strict, Free>(json, &configured).unwrap();
+        assert_eq!(strict.key, 0);
+        let error = parse_session::<Strict, Free>(br#"{"other":1}"#, &configured).unwrap_err();
+        assert!(error.message().starts_with("parameter /other is not known"));
     }
 }

@@ -180,12 +180,24 @@ fn through_option(schema: &Value) -> &Value {
         .unwrap_or(schema)
 }
 
-/// The names of a schema's properties.
+/// The names of a schema's properties: those of all variants of an enum, and of what is flattened into a struct.
 pub(super) fn names(schema: &Value) -> Vec<String> {
-    through_option(schema)["properties"]
-        .as_object()
-        .map(|properties| properties.keys().cloned().collect())
-        .unwrap_or_default()
+    let mut names = Vec::new();
+    add_names(schema, &mut names);
+    names
+}
+
+fn add_names(schema: &Value, names: &mut Vec<String>) {
+    for name in schema["properties"].as_object().into_iter().flatten() {
+        if !names.contains(name.0) {
+            names.push(name.0.clone());
+        }
+    }
+    for key in ["allOf", "anyOf", "oneOf"] {
+        for part in schema[key].as_array().into_iter().flatten() {
+            add_names(part, names);
+        }
+    }
 }
 
 /// The known name that `name` is most likely a slip of.

@@ -4,8 +4,9 @@
     reason = "session handles are counted references behind raw pointers"
 )]
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::operation::Work;
@@ -81,14 +82,19 @@ impl OperationKind {
 pub(crate) struct Instance<B: Backend> {
     backend: Spread<B>,
     tools: Vec<Tool<B>>,
+    /// The keys of its configuration: the host hands them to every session, too.
+    configured: Arc<[String]>,
 }
 
 impl<B: Backend> Instance<B> {
     /// Makes the backend from its configuration.
     pub(crate) fn create(config: &[u8], env: &BackendEnv) -> Result<Box<dyn AnyBackend>> {
+        let configured: HashMap<String, IgnoredAny> =
+            serde_json::from_slice(config).unwrap_or_default();
         let config = params::parse(config)
             .map_err(|error| Error::config(error.message().replace("parameter /", "config /")))?;
         Ok(Box::new(Self {
+            configured: configured.into_keys().collect(),
             backend: Spread::new(B::create(config, env)?),
             tools: B::tools(),
         }))
@@ -119,10 +125,10 @@ impl<B: Backend> Instance<B> {
     }
 
     fn initialize(&self, context: CallContext, info: SessionInfo) -> Work {
-        let backend = self.backend.hold();
+        let (backend, configured) = (self.backend.hold(), Arc::clone(&self.configured));
         Work::Task(Box::pin(async move {
-            let config = match params::parse_session::<_, B::Config>(info.config().get().as_bytes())
-            {
+            let config = info.config().get().as_bytes();
+            let config = match params::parse_session::<_, B::Config>(config, &configured) {
                 Ok(config) => config,
                 Err(error) => return error_outcome(&error),
             };

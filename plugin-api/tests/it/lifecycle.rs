@@ -259,3 +259,48 @@ fn a_shared_tool_sees_the_worker_s_settings() {
         json!({ "config": r#"{"top_k":3}"#, "worker": "worker" })
     );
 }
+
+/// A backend that is configured with one of several things.
+struct Choice;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(tag = "provider", rename_all = "lowercase")]
+enum Provider {
+    Local {
+        #[serde(alias = "vm_path")]
+        path: String,
+    },
+    Remote {
+        url: String,
+    },
+}
+
+#[backend(name = "choice", description = "Is configured with an enum.")]
+impl Choice {
+    fn new(config: Provider) -> Result<Self> {
+        let (Provider::Local { path: place } | Provider::Remote { url: place }) = config;
+        assert_eq!(place, "here");
+        Ok(Self)
+    }
+
+    async fn initialize(&self) -> Result<u8> {
+        Ok(1)
+    }
+}
+
+#[test]
+fn a_backend_configured_with_an_enum_has_sessions() {
+    for config in [
+        json!({ "provider": "local", "path": "here" }),
+        json!({ "provider": "local", "vm_path": "here" }),
+        json!({ "provider": "remote", "url": "here" }),
+    ] {
+        let kit = kit::<Choice>(config);
+        kit.session("ann", json!({})).unwrap().close().unwrap();
+        let failure = kit.session("ann", json!({ "size": 1 })).err().unwrap();
+        assert_eq!(
+            failure.message,
+            "parameter /size is not known; there are none"
+        );
+    }
+}
