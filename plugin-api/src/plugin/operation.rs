@@ -4,12 +4,14 @@
     reason = "calls the host's completion and hands out handles"
 )]
 
+mod blocking;
+
 use std::{
     future::Future,
     mem::ManuallyDrop,
     pin::Pin,
     ptr,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
     thread,
 };
@@ -17,6 +19,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::{runtime::Handle, task::AbortHandle};
 
+use self::blocking::BlockingJob;
 use super::{
     guard::{guard_for, panicked},
     runtime,
@@ -24,6 +27,8 @@ use super::{
 use crate::{
     abi::{Completion, Opaque, Outcome, STATUS_CANCELLED},
     context::OperationState,
+    error::Error,
+    reply::error_outcome,
 };
 
 /// What an operation runs, and where.
@@ -38,7 +43,7 @@ pub(crate) enum Work {
     Ready(Outcome),
 }
 
-pub(crate) type BlockingFunction = Box<dyn FnOnce() -> Outcome + Send>;
+type BlockingFunction = Box<dyn FnOnce() -> Outcome + Send>;
 
 /// Starts `work`; returns the operation's handle, or null when it has completed already.
 pub(crate) fn start(work: Work, state: Arc<OperationState>, finisher: Finisher) -> *mut Opaque {
@@ -49,37 +54,32 @@ pub(crate) fn start(work: Work, state: Arc<OperationState>, finisher: Finisher) 
     let runtime = match runtime::handle() {
         Ok(runtime) => runtime,
         Err(message) => {
-            finisher.finish(panicked(message));
+            let mut state = Some(state);
+            let dropped = guard_for(&mut state, || drop(work));
+            finisher.finish(dropped.map_or_else(panicked, |()| unavailable(message)));
             return ptr::null_mut();
         }
     };
     let operation = match work {
         Work::Task(future) => {
             let task = Running::new(future, Arc::clone(&state), finisher);
-            Operation {
-                abort: runtime.spawn(task).abort_handle(),
-                state,
-            }
+            let abort = runtime.spawn(task).abort_handle();
+            Some(Operation::new(state, Reach::Task(abort)))
         }
-        Work::Inline(future) => match start_here(Running::new(future, state, finisher), runtime) {
-            Some(operation) => operation,
-            None => return ptr::null_mut(),
-        },
-        Work::Blocking(function) => {
-            let job = BlockingJob::new(function, Arc::clone(&state), finisher);
-            Operation {
-                abort: runtime.spawn_blocking(|| job.run()).abort_handle(),
-                state,
-            }
-        }
-        Work::Ready(_) => return ptr::null_mut(),
+        Work::Inline(future) => start_here(Running::new(future, state, finisher), runtime),
+        Work::Blocking(function) => blocking::start(function, state, finisher, |operation| {
+            drop(runtime.spawn_blocking(move || operation.run()));
+        }),
+        Work::Ready(_) => None,
     };
-    Box::into_raw(Box::new(operation)).cast()
+    operation.map_or(ptr::null_mut(), |operation| {
+        Arc::into_raw(operation).cast_mut().cast()
+    })
 }
 
 /// Polls once on this thread; what has to wait goes on on the runtime, where the poll is repeated
 /// with a waker that wakes.
-fn start_here(mut task: Running, runtime: &Handle) -> Option<Operation> {
+fn start_here(mut task: Running, runtime: &Handle) -> Option<Arc<Operation>> {
     let _inside = runtime.enter();
     let polled = Pin::new(&mut task).poll(&mut Context::from_waker(Waker::noop()));
     if polled.is_ready() {
@@ -87,13 +87,36 @@ fn start_here(mut task: Running, runtime: &Handle) -> Option<Operation> {
     }
     let state = task.state.clone()?;
     let abort = runtime.spawn(task).abort_handle();
-    Some(Operation { abort, state })
+    Some(Operation::new(state, Reach::Task(abort)))
 }
 
 /// What the host's handle of an operation points to.
 struct Operation {
-    abort: AbortHandle,
     state: Arc<OperationState>,
+    reach: Reach,
+}
+
+/// How an operation is reached to be cancelled.
+enum Reach {
+    /// A task of the runtime.
+    Task(AbortHandle),
+    /// A job for a thread that may block, until one has taken it.
+    Blocking(Mutex<Option<BlockingJob>>),
+}
+
+impl Operation {
+    fn new(state: Arc<OperationState>, reach: Reach) -> Arc<Self> {
+        Arc::new(Self { state, reach })
+    }
+
+    fn cancel(&self) {
+        self.state.cancel();
+        match &self.reach {
+            Reach::Task(abort) => abort.abort(),
+            // Dropping it completes it.
+            Reach::Blocking(_) => drop(self.take_job()),
+        }
+    }
 }
 
 /// Cancels the operation with this handle.
@@ -102,10 +125,9 @@ struct Operation {
 ///
 /// The handle must come from [`start`] and not have been released.
 pub(crate) unsafe fn cancel(operation: *mut Opaque) {
-    // SAFETY: the caller vouches that the box is still there.
+    // SAFETY: the handle holds one reference, so what it points to is still there.
     if let Some(operation) = unsafe { operation.cast::<Operation>().as_ref() } {
-        operation.state.cancel();
-        operation.abort.abort();
+        operation.cancel();
     }
 }
 
@@ -116,8 +138,8 @@ pub(crate) unsafe fn cancel(operation: *mut Opaque) {
 /// The handle must come from [`start`], and this must be its only release.
 pub(crate) unsafe fn release(operation: *mut Opaque) {
     if !operation.is_null() {
-        // SAFETY: the handle is the box that `start` leaked.
-        drop(unsafe { Box::from_raw(operation.cast::<Operation>()) });
+        // SAFETY: the handle is the reference that `start` leaked.
+        drop(unsafe { Arc::from_raw(operation.cast_const().cast::<Operation>()) });
     }
 }
 
@@ -146,7 +168,7 @@ impl Running {
         let future = self.future.take();
         let outcome = match guard_for(&mut self.state, || drop(future)) {
             Ok(()) => outcome,
-            Err(message) => panicked(message),
+            Err(message) => panicked_in(&mut self.state, message),
         };
         self.finish(outcome);
     }
@@ -178,7 +200,10 @@ impl Future for Running {
             (Ok(Poll::Pending), _) => return Poll::Pending,
             (Ok(Poll::Ready(())), Some(outcome)) => self.finish(outcome),
             (Ok(Poll::Ready(())), None) => {}
-            (Err(message), _) => self.end(panicked(message)),
+            (Err(message), _) => {
+                let outcome = panicked_in(&mut self.state, message);
+                self.end(outcome);
+            }
         }
         Poll::Ready(())
     }
@@ -189,47 +214,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         if self.finisher.is_some() {
             self.end(unfinished());
-        }
-    }
-}
-
-/// A blocking function on its way to its completion.
-struct BlockingJob {
-    function: Option<BlockingFunction>,
-    state: Option<Arc<OperationState>>,
-    finisher: Option<Finisher>,
-}
-
-impl BlockingJob {
-    fn new(function: BlockingFunction, state: Arc<OperationState>, finisher: Finisher) -> Self {
-        Self {
-            function: Some(function),
-            state: Some(state),
-            finisher: Some(finisher),
-        }
-    }
-
-    fn run(mut self) {
-        if let Some(function) = self.function.take() {
-            let outcome = guard_for(&mut self.state, function).unwrap_or_else(panicked);
-            self.finish(outcome);
-        }
-    }
-
-    fn finish(&mut self, outcome: Outcome) {
-        if let Some(finisher) = self.finisher.take() {
-            finisher.finish(outcome);
-        }
-    }
-}
-
-impl Drop for BlockingJob {
-    /// Reached with a function only when the job was aborted before it ran, or could not be started.
-    fn drop(&mut self) {
-        if let Some(function) = self.function.take() {
-            let dropped = guard_for(&mut self.state, || drop(function));
-            let outcome = dropped.map_or_else(panicked, |()| unfinished());
-            self.finish(outcome);
         }
     }
 }
@@ -245,6 +229,21 @@ fn unfinished() -> Outcome {
         message: "cancelled".to_owned().into(),
         ..Outcome::SUCCESS
     }
+}
+
+/// The outcome of an operation that panicked. That of a cancelled one may reach nobody: it is logged as well.
+fn panicked_in(state: &mut Option<Arc<OperationState>>, message: String) -> Outcome {
+    if state.as_ref().is_some_and(|state| state.is_cancelled()) {
+        let _ = guard_for(state, || {
+            tracing::error!(panic = message, "a cancelled operation panicked");
+        });
+    }
+    panicked(message)
+}
+
+/// The outcome of work that the operating system gives no thread for.
+fn unavailable(message: String) -> Outcome {
+    error_outcome(&Error::unavailable(message))
 }
 
 /// The promise to complete exactly once: dropping it unused completes as cancelled.

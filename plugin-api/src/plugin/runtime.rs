@@ -1,8 +1,9 @@
 //! The plugin's own tokio runtime: one per library, made when it is first needed, never shut down.
 
 use std::{
-    io,
-    sync::{Mutex, OnceLock, PoisonError},
+    io, panic,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    thread,
 };
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -30,10 +31,33 @@ fn first_handle() -> io::Result<&'static Handle> {
     if let Some(runtime) = RUNTIME.get() {
         return Ok(runtime.handle());
     }
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(host::worker_threads())
-        .thread_name("plugin")
-        .enable_all()
-        .build()?;
+    try_threads(host::worker_threads())?;
+    let building = panic::catch_unwind(|| {
+        Builder::new_multi_thread()
+            .worker_threads(host::worker_threads())
+            .thread_name("plugin")
+            .enable_all()
+            .build()
+    });
+    let runtime = building.map_err(|_| io::Error::other("a thread could not be started"))??;
     Ok(RUNTIME.get_or_init(|| runtime).handle())
+}
+
+/// Whether so many threads can be started. A runtime panics when one of its workers cannot start, and waits for those that
+/// did for ever, so this is found out before.
+fn try_threads(count: usize) -> io::Result<()> {
+    let gate = Arc::new(Mutex::new(()));
+    // All of them must be there at the same time.
+    let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
+    let start = |_| {
+        let gate = Arc::clone(&gate);
+        thread::Builder::new().spawn(move || drop(gate.lock()))
+    };
+    let threads: io::Result<Vec<_>> = (0..count).map(start).collect();
+    drop(closed);
+    for thread in threads? {
+        // It does nothing that panics.
+        let _ = thread.join();
+    }
+    Ok(())
 }

@@ -21,3 +21,4 @@ mod panics;
 mod params;
 mod support;
 mod thread_end;
+mod threads;

@@ -120,6 +120,15 @@ impl Fragile {
         std::future::pending().await
     }
 
+    #[tool(blocking)]
+    fn blocking_of_the_cancelled(&self, key: String, context: &CallContext) -> Result<()> {
+        signal(&key, "started");
+        while !context.is_cancelled() {
+            std::thread::yield_now();
+        }
+        panic!("boom in blocking of the cancelled")
+    }
+
     #[tool]
     async fn payload(&self) -> Result<()> {
         panic::panic_any(Bomb("boom in the payload's drop"))
@@ -226,6 +235,36 @@ fn a_panic_in_a_cancelled_future_s_destructor_is_an_outcome() {
     pending.cancel();
     let failure = success(&wait(pending)).unwrap_err();
     assert_boom(&failure, "destructor of the cancelled");
+}
+
+#[test]
+fn a_panic_after_a_cancel_is_logged_as_nobody_may_hear_of_it() {
+    let kit = fragile("");
+    let mut logged = 0;
+    for tool in ["destructor_of_the_cancelled", "blocking_of_the_cancelled"] {
+        let heard = listen(tool);
+        let pending = kit.begin(
+            &format!("fragile:{tool}"),
+            &json!({ "key": tool }),
+            Request {
+                worker: "ann of the cancelled",
+                ..Request::default()
+            },
+            None,
+        );
+        assert_eq!(heard.next(), "started");
+        drop(pending);
+        let ours = || {
+            let mut all = records("a cancelled operation panicked");
+            all.retain(|record| record.worker == "ann of the cancelled");
+            all
+        };
+        until(|| ours().len() > logged);
+        let last = ours().pop().unwrap();
+        assert_eq!(last.tool, format!("fragile:{tool}"));
+        assert!(last.fields.contains("boom in "), "{}", last.fields);
+        logged += 1;
+    }
 }
 
 #[test]
