@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering, fence},
     },
     time::{Duration, Instant},
@@ -78,6 +78,8 @@ pub(crate) struct OperationState {
     cancelled: AtomicBool,
     /// Made when somebody asks for it: most calls are over before anybody does.
     token: OnceLock<CancellationToken>,
+    /// Whether the host's token is no longer to be used. Looked at only by calls that somebody listens to.
+    events_over: RwLock<bool>,
 }
 
 impl OperationState {
@@ -86,6 +88,7 @@ impl OperationState {
             ids,
             cancelled: AtomicBool::new(false),
             token: OnceLock::new(),
+            events_over: RwLock::new(false),
         }
     }
 
@@ -100,6 +103,15 @@ impl OperationState {
 
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
+    }
+
+    /// From now on nothing is told any more; waits for what is being told.
+    pub(crate) fn end_events(&self) {
+        let mut over = self
+            .events_over
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *over = true;
     }
 
     fn token(&self) -> CancellationToken {
@@ -221,12 +233,24 @@ impl CallContext {
 
     /// Tells the caller how far the work is: `done` of `total` (0 when nobody knows).
     pub fn progress(&self, done: f64, total: f64, message: &str) {
-        host::progress(self.token.0, done, total, message);
+        self.tell(|token| host::progress(token, done, total, message));
     }
 
     /// Hands the caller a part of the result before the rest is there.
     pub fn output(&self, chunk: &str) {
-        host::output(self.token.0, chunk);
+        self.tell(|token| host::output(token, chunk));
+    }
+
+    /// Tells something, unless nobody listens or the operation is over. No reference to a context outlives its function,
+    /// but whoever implements `Backend` by hand owns one, and may keep it.
+    fn tell(&self, tell: impl FnOnce(*mut Opaque)) {
+        if self.token.0.is_null() {
+            return;
+        }
+        let over = self.state.events_over.read();
+        if !*over.unwrap_or_else(PoisonError::into_inner) {
+            tell(self.token.0);
+        }
     }
 }
 

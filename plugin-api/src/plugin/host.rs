@@ -51,8 +51,8 @@ pub(crate) fn log(record: &LogRecord) {
 
 pub(crate) fn progress(token: *mut Opaque, done: f64, total: f64, message: &str) {
     if let (Some(host), false) = (HOST.get(), token.is_null()) {
-        // SAFETY: the token is the host's own; a `CallContext` lends it only while its operation
-        // has not completed. The slice outlives the call.
+        // SAFETY: the token is the host's own; a `CallContext` uses it only while its operation has not
+        // completed: its `tell` holds the completion up. The slice outlives the call.
         unsafe { (host.progress)(token, done, total, Slice::new(message.as_bytes())) }
     }
 }

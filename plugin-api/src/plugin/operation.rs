@@ -247,18 +247,37 @@ fn unavailable(message: String) -> Outcome {
 }
 
 /// The promise to complete exactly once: dropping it unused completes as cancelled.
-pub(crate) struct Finisher(Completion);
+pub(crate) struct Finisher {
+    completion: Completion,
+    /// The operation, if it has a listener: who is told of events only until it is over.
+    heard: Option<Arc<OperationState>>,
+}
 
 // SAFETY: the ABI allows the completion to be called from any thread; `user` is only handed back.
 unsafe impl Send for Finisher {}
 
 impl Finisher {
     pub(crate) const fn new(completion: Completion) -> Self {
-        Self(completion)
+        Self {
+            completion,
+            heard: None,
+        }
     }
 
-    pub(crate) fn finish(self, outcome: Outcome) {
+    /// Ends the events of an operation that has a listener before it completes.
+    pub(crate) fn end_events_of(&mut self, state: &Arc<OperationState>) {
+        self.heard = Some(Arc::clone(state));
+    }
+
+    pub(crate) fn finish(mut self, outcome: Outcome) {
+        self.end_events();
         ManuallyDrop::new(self).call(outcome);
+    }
+
+    fn end_events(&mut self) {
+        if let Some(state) = self.heard.take() {
+            state.end_events();
+        }
     }
 
     fn call(&self, outcome: Outcome) {
@@ -266,12 +285,13 @@ impl Finisher {
         let mut outcome = ManuallyDrop::new(outcome);
         // SAFETY: called once, since `finish` consumes the finisher and `drop` runs only without
         // it; the pointer is good for the length of the call.
-        unsafe { (self.0.complete)(self.0.user, &raw mut *outcome) }
+        unsafe { (self.completion.complete)(self.completion.user, &raw mut *outcome) }
     }
 }
 
 impl Drop for Finisher {
     fn drop(&mut self) {
+        self.end_events();
         self.call(unfinished());
     }
 }

@@ -171,13 +171,16 @@ unsafe fn run(
     request: *const OperationRequest,
     completion: Completion,
 ) -> *mut Opaque {
-    let finisher = Finisher::new(completion);
+    let mut finisher = Finisher::new(completion);
     // SAFETY: `backend` is a live handle that `create` made, the request readable during the call.
     let (backend, within) = unsafe { (backend_of(backend), TraceContext::of(request)) };
     // SAFETY: as above.
     let request = unsafe { &*request };
     // SAFETY: so are its slices.
     let state = unsafe { backend.state(kind, request, within) };
+    if !request.token.is_null() {
+        finisher.end_events_of(&state);
+    }
     let mut current = Some(Arc::clone(&state));
     let prepared = guard_for(&mut current, || {
         // SAFETY: as above, and the session is null or a live handle of this backend.
@@ -191,7 +194,7 @@ unsafe fn run(
             Ok(ptr::null_mut())
         }
     };
-    // A panic while starting dropped the work, and that completed the operation.
+    // A panic while starting has dropped the work, and that completed the operation.
     started.unwrap_or(ptr::null_mut())
 }
 

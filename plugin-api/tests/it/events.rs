@@ -1,14 +1,19 @@
 //! What a running call tells: progress, parts of its result, how much time it has.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use sandbox_plugin_api::{
+    backend::{Backend, Begun, Kind, Meta, NoConfig, Tool, ToolSpec},
     host::Request,
     prelude::*,
+    schema::closed_schema_of,
     testkit::{Event, Recorder, TestKit, success, wait},
 };
 
-use crate::support::kit;
+use crate::support::{kit, lock};
 
 #[derive(Default)]
 struct Teller;
@@ -127,4 +132,78 @@ fn without_a_limit_there_is_no_deadline() {
         (&data["left"], &data["deadline"]),
         (&json!(null), &json!(false))
     );
+}
+
+/// A backend written by hand, which keeps what it is handed.
+struct Keeps;
+
+/// The context of a call that is over.
+static KEPT: Mutex<Option<CallContext>> = Mutex::new(None);
+
+impl Backend for Keeps {
+    type Config = NoConfig;
+    type SessionConfig = NoConfig;
+    type Session = ();
+
+    const META: Meta = Meta {
+        class: "Keeps",
+        name: "keeps",
+        description: "",
+        version: "1",
+        kind: Kind::Shared,
+        manifest: "{}",
+    };
+
+    fn create(_: NoConfig, _: &BackendEnv) -> Result<Self> {
+        Ok(Self)
+    }
+
+    async fn warmup(&self, _: &CallContext) -> Result<()> {
+        Ok(())
+    }
+
+    async fn shutdown(&self, _: &CallContext) -> Result<()> {
+        Ok(())
+    }
+
+    async fn initialize(&self, _: &SessionInfo, _: &CallContext, _: NoConfig) -> Result<()> {
+        Ok(())
+    }
+
+    async fn cleanup(&self, (): &(), _: &SessionInfo, _: &CallContext) -> Result<()> {
+        Ok(())
+    }
+
+    fn tools() -> Vec<Tool<Self>> {
+        let spec = ToolSpec {
+            name: "keeps:context",
+            ..ToolSpec::default()
+        };
+        vec![Tool {
+            spec,
+            input: closed_schema_of::<NoConfig>,
+            output: || None,
+            begin: |call, _| {
+                call.context.output("in time");
+                *lock(&KEPT) = Some(call.context);
+                Begun::ready(|| Ok(Reply::default()))
+            },
+        }]
+    }
+}
+
+#[test]
+fn a_context_that_was_kept_tells_nothing_after_the_end() {
+    let kit = kit::<Keeps>(json!({}));
+    let recorder = Arc::new(Recorder::default());
+    let request = Request::default();
+    let mut pending = kit.begin("keeps:context", &json!({}), request, Some(recorder.clone()));
+    assert!(pending.try_take().unwrap().is_success());
+    let kept = lock(&KEPT).take().unwrap();
+    // The operation is still there, so that this is told if it is told at all.
+    kept.output("late");
+    kept.progress(1.0, 1.0, "late");
+    assert_eq!(recorder.events(), [Event::Output("in time".to_owned())]);
+    drop(pending);
+    kept.output("too late");
 }
