@@ -13,7 +13,7 @@ use crate::{
     context::{BackendEnv, CallContext, SessionInfo},
     error::{Error, Result},
     params,
-    plugin::Work,
+    plugin::{Work, runtime},
     reply::{Reply, outcome_of},
     sharded::Held,
 };
@@ -241,6 +241,7 @@ impl Begun {
 
     /// Run at once, on the caller's thread.
     pub fn ready(call: impl FnOnce() -> Result<Reply>) -> Self {
+        let _inside = runtime::enter();
         Self(Work::Ready(outcome_of(call())))
     }
 }

@@ -155,6 +155,7 @@ impl<B: Backend> TestKit<B> {
     ///
     /// When the backend's description is not what a host can read.
     pub fn at(config: Value, config_dir: &str) -> Result<Self, Failure> {
+        plugin::runtime::share_tokio();
         plugin::register(&[plugin::Registration::of::<B>()]);
         let host = table(Box::new(ToStderr), 2);
         // SAFETY: the entry function of this very program.

@@ -11,7 +11,7 @@ mod instance;
 mod log;
 mod operation;
 mod registry;
-mod runtime;
+pub(crate) mod runtime;
 mod span;
 mod table;
 

@@ -1,12 +1,16 @@
 //! The plugin's own tokio runtime: one per library, made when it is first needed, never shut down.
 
 use std::{
-    io, panic,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    cell::Cell,
+    io, mem, panic,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
 
 use super::host;
 
@@ -22,6 +26,43 @@ pub(crate) fn handle() -> Result<&'static Handle, String> {
         return Ok(runtime.handle());
     }
     first_handle().map_err(|error| format!("the plugin's runtime could not start: {error}"))
+}
+
+thread_local! {
+    /// Whether this thread is inside the runtime for good.
+    static IS_INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the caller's side uses the same tokio as the plugin's.
+static SHARES_TOKIO: AtomicBool = AtomicBool::new(false);
+
+/// Says that backends are driven from their own program, by a test.
+#[cfg(feature = "testkit")]
+pub(crate) fn share_tokio() {
+    SHARES_TOKIO.store(true, Ordering::Relaxed);
+}
+
+/// Has this thread work inside the runtime: what runs on it may spawn tasks, and make timers and sockets.
+///
+/// To enter counts a reference that all threads share, which is too much for each call of an inline tool. So a thread of
+/// the host stays inside once it is: it has no use of its own for this library's tokio. In a test program it may have one,
+/// and enters for the moment. Where the runtime cannot start there is nothing to be inside of.
+pub(crate) fn enter() -> Option<EnterGuard<'static>> {
+    if IS_INSIDE.get() {
+        return None;
+    }
+    let runtime = handle().ok()?;
+    match Handle::try_current() {
+        // The thread ends, and tokio's part of it has ended.
+        Err(error) if error.is_thread_local_destroyed() => None,
+        Ok(_) => Some(runtime.enter()),
+        Err(_) if SHARES_TOKIO.load(Ordering::Relaxed) => Some(runtime.enter()),
+        Err(_) => {
+            mem::forget(runtime.enter());
+            IS_INSIDE.set(true);
+            None
+        }
+    }
 }
 
 /// One thread makes the runtime, and others that come meanwhile wait for it.
@@ -60,4 +101,24 @@ fn try_threads(count: usize) -> io::Result<()> {
         let _ = thread.join();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_of_the_host_stays_inside() {
+        let stays = || {
+            assert!(Handle::try_current().is_err());
+            for _ in 0..2 {
+                assert!(enter().is_none());
+                assert!(Handle::try_current().is_ok());
+            }
+            // Other runtimes are not in its way.
+            let other = Builder::new_current_thread().build().expect("a runtime");
+            assert_eq!(other.block_on(async { 1 }), 1);
+        };
+        thread::spawn(stays).join().expect("it stays inside");
+    }
 }

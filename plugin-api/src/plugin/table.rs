@@ -9,7 +9,7 @@ use super::{
     instance::{AnyBackend, OperationKind, TraceContext},
     log,
     operation::{self, Finisher},
-    registry,
+    registry, runtime,
 };
 use crate::{
     abi::{
@@ -115,7 +115,9 @@ unsafe extern "C" fn create(request: *const CreateRequest, outcome: *mut Outcome
                 request.config_dir.text()?,
             )
         };
-        (registration(class)?.create)(config, &BackendEnv::new(config_dir))
+        let registration = registration(class)?;
+        let _inside = runtime::enter();
+        (registration.create)(config, &BackendEnv::new(config_dir))
     });
     let (handle, result) = match result {
         Ok(Ok(backend)) => (
@@ -214,14 +216,18 @@ unsafe extern "C" fn release_operation(operation: *mut Opaque) {
 }
 
 unsafe extern "C" fn release_session(backend: *mut Opaque, session: *mut Opaque) {
-    // SAFETY: the host releases each session once, before its backend.
-    let released = guard(|| unsafe { backend_of(backend).release_session(session) });
+    let released = guard(|| {
+        let _inside = runtime::enter();
+        // SAFETY: the host releases each session once, before its backend.
+        unsafe { backend_of(backend).release_session(session) }
+    });
     warn_of(released);
 }
 
 unsafe extern "C" fn release_backend(backend: *mut Opaque) {
     let released = guard(|| {
         if !backend.is_null() {
+            let _inside = runtime::enter();
             // SAFETY: the handle is the box that `create` leaked, and the host releases it once.
             drop(unsafe { Box::from_raw(backend.cast::<Box<dyn AnyBackend>>()) });
         }

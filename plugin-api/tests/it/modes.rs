@@ -4,7 +4,7 @@ use std::thread::{self, ThreadId};
 
 use sandbox_plugin_api::{prelude::*, testkit::TestKit};
 
-use crate::support::kit;
+use crate::support::{kit, listen, signal};
 
 #[derive(Default)]
 struct Modes;
@@ -51,6 +51,13 @@ impl Modes {
         Ok(answer)
     }
 
+    #[tool(inline)]
+    fn plain_spawns(&self) -> Result<u8> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        tokio::spawn(async move { sender.send(1) });
+        Ok(receiver.recv()?)
+    }
+
     #[tool]
     async fn spawns(&self) -> Result<Value> {
         let (listener, task) = (
@@ -95,6 +102,67 @@ fn an_inline_tool_that_waits_moves_to_the_runtime() {
 fn blocking_tools_may_block() {
     let (kit, here) = modes();
     assert_ne!(kit.call("modes:blocking", json!({})).unwrap()["id"], here);
+}
+
+#[test]
+fn a_plain_inline_tool_may_spawn() {
+    let (kit, _) = modes();
+    for _ in 0..2 {
+        assert_eq!(kit.call("modes:plain_spawns", json!({})).unwrap(), 1);
+    }
+    // Also on a thread that is inside another runtime.
+    let other = tokio::runtime::Builder::new_current_thread().build();
+    other.unwrap().block_on(async {
+        assert_eq!(kit.call("modes:plain_spawns", json!({})).unwrap(), 1);
+        let kit = &kit;
+        thread::scope(|scope| {
+            scope.spawn(|| assert_eq!(kit.call("modes:plain_spawns", json!({})).unwrap(), 1));
+        });
+    });
+}
+
+/// Spawns where no tool runs: when it is made, and when it or a session of it is dropped.
+struct Ends;
+
+struct EndsSession;
+
+fn spawn_signal(what: &'static str) {
+    tokio::spawn(async move { signal("ends", what) });
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        spawn_signal("backend");
+    }
+}
+
+impl Drop for EndsSession {
+    fn drop(&mut self) {
+        spawn_signal("session");
+    }
+}
+
+#[backend(name = "ends", description = "Says goodbye.")]
+impl Ends {
+    fn new() -> Result<Self> {
+        spawn_signal("new");
+        Ok(Self)
+    }
+
+    async fn initialize(&self) -> Result<EndsSession> {
+        Ok(EndsSession)
+    }
+}
+
+#[test]
+fn what_makes_and_drops_a_backend_and_a_session_may_spawn() {
+    let heard = listen("ends");
+    let kit = kit::<Ends>(json!({}));
+    assert_eq!(heard.next(), "new");
+    kit.session("ann", json!({})).unwrap().close().unwrap();
+    assert_eq!(heard.next(), "session");
+    drop(kit);
+    assert_eq!(heard.next(), "backend");
 }
 
 #[test]
