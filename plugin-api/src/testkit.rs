@@ -39,7 +39,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     backend::{Backend, Kind},
@@ -67,6 +67,7 @@ pub struct TestSession<'a, B: Backend> {
     kit: &'a TestKit<B>,
     handle: SessionHandle,
     worker: String,
+    id: String,
 }
 
 /// An answer that is not success.
@@ -156,11 +157,13 @@ impl<B: Backend> TestKit<B> {
     /// When the backend's description is not what a host can read.
     pub fn at(config: Value, config_dir: &str) -> Result<Self, Failure> {
         plugin::runtime::share_tokio();
-        plugin::register(&[plugin::Registration::of::<B>()]);
+        // Not its class: a test program may have several backends of one name, of which a plugin exports one.
+        let class = std::any::type_name::<B>();
+        plugin::register(&[plugin::Registration::under::<B>(class)]);
         let host = table(Box::new(ToStderr), 2);
         // SAFETY: the entry function of this very program.
         let table = unsafe { Table::open(entry, host) }.expect("host and plugin are one program");
-        let description = table.describe(B::META.class);
+        let description = table.describe(class);
         let description = success(&description)?.data;
         let tools = description["tools"]
             .as_array()
@@ -170,7 +173,7 @@ impl<B: Backend> TestKit<B> {
             .flat_map(|(tool, index)| names(tool).into_iter().map(move |name| (name, index)))
             .collect();
         let backend = table
-            .create(B::META.class, config.to_string().as_bytes(), config_dir)
+            .create(class, config.to_string().as_bytes(), config_dir)
             .map_err(|answer| failure(&answer))?;
         Ok(Self {
             backend,
@@ -227,15 +230,16 @@ impl<B: Backend> TestKit<B> {
     ///
     /// When `initialize` succeeded without a session.
     pub fn session(&self, worker: &str, config: Value) -> Result<TestSession<'_, B>, Failure> {
-        let mut merged = self.config.clone();
-        if let (Value::Object(merged), Value::Object(config)) = (&mut merged, config) {
-            merged.extend(config);
-        }
-        let params = merged.to_string();
+        let objects = [&self.config, &config]
+            .into_iter()
+            .filter_map(Value::as_object);
+        let merged: Map<String, Value> = objects.flatten().map(owned).collect();
+        let params = Value::Object(merged).to_string();
+        let id = format!("{}_{worker}_001_00000000", B::META.name);
         let request = Request {
             params: params.as_bytes(),
             worker,
-            session_id: &format!("{}_{worker}_001_00000000", B::META.name),
+            session_id: &id,
             ..Request::default()
         };
         let mut answer = wait(self.start(Function::Initialize, &request, None));
@@ -246,6 +250,7 @@ impl<B: Backend> TestKit<B> {
             kit: self,
             handle: answer.take_session().expect("initialize made a session"),
             worker: worker.to_owned(),
+            id,
         })
     }
 
@@ -306,8 +311,19 @@ impl<B: Backend> TestKit<B> {
     ///
     /// # Panics
     ///
-    /// When an example fails, or a tool has none.
+    /// When an example fails or is not JSON, or a tool has none.
     pub fn run_examples(&self) {
+        for tool in B::tools() {
+            // The description leaves out what is not JSON: it would publish it as a text.
+            for example in tool.spec.examples {
+                if let Err(error) = serde_json::from_str::<Value>(example) {
+                    panic!(
+                        "the example of {} is not JSON: {error}: {example}",
+                        tool.spec.name
+                    );
+                }
+            }
+        }
         let tools = self.description["tools"]
             .as_array()
             .cloned()
@@ -407,7 +423,7 @@ impl<B: Backend> TestSession<'_, B> {
     fn request(&self) -> Request<'_> {
         Request {
             worker: &self.worker,
-            session_id: "session",
+            session_id: &self.id,
             session: Some(&self.handle),
             ..Request::default()
         }
@@ -463,6 +479,10 @@ fn failure(answer: &Answer) -> Failure {
         panicked: answer.status() == Status::Panicked,
         cancelled: answer.status() == Status::Cancelled,
     }
+}
+
+fn owned((key, value): (&String, &Value)) -> (String, Value) {
+    (key.clone(), value.clone())
 }
 
 fn json(bytes: &[u8]) -> Value {

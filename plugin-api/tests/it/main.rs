@@ -20,5 +20,6 @@ mod names;
 mod panics;
 mod params;
 mod support;
+mod testkit;
 mod thread_end;
 mod threads;
