@@ -44,9 +44,17 @@ impl BackendArguments {
                 ));
             }
         };
-        *field = Some(meta.value()?.parse()?);
-        Ok(())
+        once(field, meta)
     }
+}
+
+/// Takes the value of an argument that has one meaning only: of two, one would be lost.
+fn once(field: &mut Option<LitStr>, meta: &ParseNestedMeta<'_>) -> Result<()> {
+    if field.is_some() {
+        return Err(meta.error("this is said twice"));
+    }
+    *field = Some(meta.value()?.parse()?);
+    Ok(())
 }
 
 /// `[navigation, input]`.
@@ -123,12 +131,13 @@ impl ToolArguments {
 
     fn set(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
         match name_of(meta).as_str() {
-            "name" => self.name = Some(meta.value()?.parse()?),
+            "name" => once(&mut self.name, meta)?,
             "alias" => self.aliases.push(meta.value()?.parse()?),
-            "resource_type" => self.resource_type = Some(meta.value()?.parse()?),
-            "title" => self.title = Some(meta.value()?.parse()?),
-            "description" => self.description = Some(meta.value()?.parse()?),
+            "resource_type" => once(&mut self.resource_type, meta)?,
+            "title" => once(&mut self.title, meta)?,
+            "description" => once(&mut self.description, meta)?,
             "example" => self.examples.push(example(meta.value()?.parse()?)?),
+            "timeout" if self.timeout.is_some() => return Err(meta.error("this is said twice")),
             "timeout" => self.timeout = Some(seconds(meta.value()?)?),
             "inline" => self.set_mode(Mode::Inline, meta)?,
             "blocking" => self.set_mode(Mode::Blocking, meta)?,

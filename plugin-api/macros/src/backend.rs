@@ -123,24 +123,27 @@ fn create(block: &ItemImpl, lifecycle: &Lifecycle) -> TokenStream {
 fn all_tools(tools: &Tools<'_>, blocks: &[Ident]) -> TokenStream {
     let own = tools.entries();
     if blocks.is_empty() {
-        return quote!(::std::vec![#(#own),*]);
+        return own;
     }
     let blocks = blocks.iter().map(constant_of);
     quote! {{
-        let mut tools = ::std::vec![#(#own),*];
+        let mut tools = #own;
         #(tools.extend((Self::#blocks.tools)());)*
         tools
     }}
 }
 
-/// Has the compiler see that no tool of one block is called as one of another: a macro sees one block alone.
+/// Has the compiler see that no tool of one block is called as one of another: a macro sees one block alone, and no
+/// conditions.
 fn distinct(block: &ItemImpl, tools: &Tools<'_>, blocks: &[Ident]) -> TokenStream {
-    let Some(first) = blocks.first() else {
-        return TokenStream::new();
+    let span = match blocks.first() {
+        Some(first) => first.span(),
+        None if tools.are_conditional() => block.self_ty.span(),
+        None => return TokenStream::new(),
     };
     let (backend, own) = (&block.self_ty, tools.names());
     let blocks = blocks.iter().map(constant_of);
-    quote_spanned! {first.span()=>
+    quote_spanned! {span=>
         const _: () = ::sandbox_plugin_api::backend::names::check_distinct(
             &[&[#(#own),*], #(<#backend>::#blocks.names),*],
         );

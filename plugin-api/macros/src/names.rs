@@ -12,6 +12,8 @@ pub(crate) struct Names {
     class: LitStr,
     description: String,
     version: TokenStream,
+    /// The version as it stands between quotes in JSON.
+    version_in_json: TokenStream,
 }
 
 impl Names {
@@ -37,15 +39,23 @@ impl Names {
             .description
             .as_ref()
             .map_or_else(|| doc_text(&block.attrs), LitStr::value);
-        let version = arguments.version.as_ref().map_or_else(
-            || quote!(::core::env!("CARGO_PKG_VERSION")),
-            |version| quote!(#version),
+        let (version, version_in_json) = arguments.version.as_ref().map_or_else(
+            || {
+                // Cargo takes no version that JSON would write in another way.
+                let version = quote!(::core::env!("CARGO_PKG_VERSION"));
+                (version.clone(), version)
+            },
+            |version| {
+                let in_json = escaped(&version.value());
+                (quote!(#version), quote!(#in_json))
+            },
         );
         Ok(Self {
             name,
             class,
             description,
             version,
+            version_in_json,
         })
     }
 
@@ -56,6 +66,7 @@ impl Names {
             class,
             description,
             version,
+            version_in_json,
         } = self;
         let kind_ident = format_ident!("{kind}");
         let head = format!(
@@ -72,7 +83,7 @@ impl Names {
                 description: #description,
                 version: #version,
                 kind: ::sandbox_plugin_api::backend::Kind::#kind_ident,
-                manifest: ::core::concat!(#head, #version, "\"}"),
+                manifest: ::core::concat!(#head, #version_in_json, "\"}"),
             }
         }
     }
@@ -126,7 +137,12 @@ pub(crate) fn check_name(literal: &LitStr, text: &str) -> Result<()> {
 
 /// A JSON string. Written here because a macro crate that pulls in a JSON crate slows every build.
 fn json(text: &str) -> String {
-    let mut out = String::from("\"");
+    format!("\"{}\"", escaped(text))
+}
+
+/// What stands between the quotes of a JSON string.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
@@ -135,6 +151,5 @@ fn json(text: &str) -> String {
             c => out.push(c),
         }
     }
-    out.push('"');
     out
 }

@@ -17,6 +17,8 @@ pub(crate) struct Tool {
     pub(crate) names: Vec<ToolName>,
     /// The expression that makes its entry.
     pub(crate) entry: TokenStream,
+    /// Its `#[cfg(…)]`: where it holds not, there is no function to call.
+    pub(crate) cfgs: Vec<Attribute>,
 }
 
 pub(crate) fn expand(
@@ -51,7 +53,16 @@ pub(crate) fn expand(
     Ok(Tool {
         names: called.names,
         entry,
+        cfgs: cfgs(function),
     })
+}
+
+/// The conditions under which a function exists.
+fn cfgs(function: &ImplItemFn) -> Vec<Attribute> {
+    let all = function.attrs.iter();
+    all.filter(|attribute| attribute.path().is_ident("cfg"))
+        .cloned()
+        .collect()
 }
 
 fn check(function: &ImplItemFn, arguments: &ToolArguments) -> Result<()> {

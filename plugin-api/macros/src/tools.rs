@@ -36,7 +36,10 @@ impl<'a> Tools<'a> {
         let tool = tool::expand(attribute, function, prefix, session)?;
         for name in &tool.names {
             let text = name.text(prefix);
-            let mut taken = self.tools.iter().flat_map(|other| &other.names);
+            // Of tools that exist under conditions only the compiler knows which are there at the same time.
+            let others = self.tools.iter();
+            let others = others.filter(|other| other.cfgs.is_empty() && tool.cfgs.is_empty());
+            let mut taken = others.flat_map(|other| &other.names);
             if taken.any(|other| other.text(prefix) == text) {
                 let message = format!("another tool is called `{text}` already");
                 return Err(syn::Error::new(name.span, message));
@@ -46,15 +49,36 @@ impl<'a> Tools<'a> {
         Ok(())
     }
 
-    /// The expressions that make their entries.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &TokenStream> {
-        self.tools.iter().map(|tool| &tool.entry)
+    /// The expression that makes the list of their entries.
+    pub(crate) fn entries(&self) -> TokenStream {
+        let entries = self.tools.iter().map(|tool| &tool.entry);
+        if !self.are_conditional() {
+            return quote!(::std::vec![#(#entries),*]);
+        }
+        let cfgs = self.tools.iter().map(|tool| &tool.cfgs);
+        quote! {{
+            #[allow(unused_mut)]
+            let mut entries = ::std::vec::Vec::new();
+            #(#(#cfgs)* entries.push(#entries);)*
+            entries
+        }}
+    }
+
+    /// Whether any of them exists under a condition only.
+    pub(crate) fn are_conditional(&self) -> bool {
+        self.tools.iter().any(|tool| !tool.cfgs.is_empty())
     }
 
     /// Their names and aliases, as constant expressions.
     pub(crate) fn names(&self) -> impl Iterator<Item = TokenStream> {
-        let names = self.tools.iter().flat_map(|tool| &tool.names);
-        names.map(|name| name.tokens(self.prefix))
+        let prefix = self.prefix;
+        self.tools.iter().flat_map(move |tool| {
+            let cfgs = &tool.cfgs;
+            tool.names.iter().map(move |name| {
+                let name = name.tokens(prefix);
+                quote!(#(#cfgs)* #name)
+            })
+        })
     }
 }
 
@@ -108,7 +132,7 @@ pub(crate) fn expand(arguments: TokenStream, mut block: ItemImpl) -> Result<Toke
             pub(crate) const #constant: ::sandbox_plugin_api::backend::ToolBlock<Self> =
                 ::sandbox_plugin_api::backend::ToolBlock {
                     names: &[#(#names),*],
-                    tools: || ::std::vec![#(#entries),*],
+                    tools: || #entries,
                 };
         }
     })
