@@ -83,10 +83,16 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Forward {
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        // Not under the span's lock: the author's `Debug` runs here, and may log.
+        let mut new = Fields::default();
+        values.record(&mut new);
         if let Some(span) = context.span(id)
             && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
         {
-            values.record(fields);
+            fields.values.append(&mut new.values);
+            if !new.message.is_empty() {
+                fields.message = new.message;
+            }
         }
     }
 

@@ -46,9 +46,30 @@ impl Speaker {
     }
 
     #[tool]
+    async fn speak_of_what_speaks(&self) -> Result<()> {
+        let field = tracing::field::Empty;
+        let span = tracing::info_span!("span", first = field, second = field);
+        let _inside = span.enter();
+        span.record("first", tracing::field::debug(Speaks));
+        span.record("second", 2);
+        tracing::info!("spoken after what speaks");
+        Ok(())
+    }
+
+    #[tool]
     async fn whisper(&self) -> Result<bool> {
         tracing::debug!("whispered");
         Ok(tracing::enabled!(tracing::Level::DEBUG))
+    }
+}
+
+/// Logs when it is shown.
+struct Speaks;
+
+impl std::fmt::Debug for Speaks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        tracing::info!("spoken while it is shown");
+        f.write_str("shown")
     }
 }
 
@@ -124,4 +145,12 @@ fn a_level_changed_at_run_time_takes_effect() {
     set_level(3);
     assert!(!whisper());
     assert_eq!(records("whispered").len(), 1);
+}
+
+#[test]
+fn a_value_may_log_while_it_is_recorded() {
+    call(&speaker(), "speaker:speak_of_what_speaks");
+    only("spoken while it is shown");
+    let fields: Value = serde_json::from_str(&only("spoken after what speaks").fields).unwrap();
+    assert_eq!(fields, json!({ "first": "shown", "second": 2 }));
 }
