@@ -2,12 +2,15 @@
 //! the module `fault`'s.
 
 mod fault;
+mod outermost;
+
+use std::{cell::Cell, collections::BTreeMap};
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
-use self::fault::Step;
+use self::{fault::Step, outermost::Outermost};
 use crate::{
     error::{Code, Error, Result},
     schema::schema_of,
@@ -16,19 +19,37 @@ use crate::{
 /// Keys that clients of the former server add to the parameters: dropped, never trusted.
 const RUNTIME_KEYS: [&str; 4] = ["worker_id", "session_id", "session_info", "trace_id"];
 
-/// Reads parameters.
+/// Reads a tool's parameters, without the runtime's keys.
 ///
 /// # Errors
 ///
 /// Code 1002 with the JSON pointer, what was expected, what was found, and the nearest name.
 pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(json: &[u8]) -> Result<T> {
-    parse_passing(json, |key| is_runtime_key(key))
+    let keeps_all = Cell::new(false);
+    let read = parse_passing(json, is_runtime_key, &keeps_all)?;
+    if keeps_all.get()
+        && let Some(others) = without_runtime_keys::<T>(json)?
+    {
+        return parse_passing(others.as_bytes(), is_runtime_key, &keeps_all);
+    }
+    Ok(read)
 }
 
-/// Reads an object; keys of it for which `passes` holds are not asked for, and are no fault.
+/// Reads the configuration of a backend. Nobody adds keys to it that are not its own.
+///
+/// # Errors
+///
+/// As for parameters.
+pub(crate) fn parse_config<T: DeserializeOwned + JsonSchema>(json: &[u8]) -> Result<T> {
+    parse_passing(json, is_runtime_key, &Cell::new(false))
+}
+
+/// Reads an object; keys of it for which `passes` holds are not asked for, and are no fault. Tells whether the type takes
+/// any key.
 fn parse_passing<T: DeserializeOwned + JsonSchema>(
     json: &[u8],
     passes: impl Fn(&str) -> bool,
+    keeps_all: &Cell<bool>,
 ) -> Result<T> {
     let json = if json.is_empty() || json == b"null" {
         b"{}"
@@ -44,7 +65,8 @@ fn parse_passing<T: DeserializeOwned + JsonSchema>(
         .map_err(|error| Error::new(Code::Param, format!("params must be UTF-8: {error}")))?;
     let mut reader = serde_json::Deserializer::from_str(text);
     let mut unknown: Vec<Vec<Step>> = Vec::new();
-    let parsed = serde_ignored::deserialize(&mut reader, |path| {
+    let outermost = Outermost(&mut reader, keeps_all);
+    let parsed = serde_ignored::deserialize(outermost, |path| {
         let steps = fault::steps_of_ignored(&path);
         if !matches!(steps.as_slice(), [Step::Key(key)] if passes(key)) {
             unknown.push(steps);
@@ -88,15 +110,15 @@ where
     config.retain(|key, _| own.contains(key) || !backends.contains(key));
     // The session's type may know one of these by another name, too: then it is not left out.
     let passes = |key: &str| configured.iter().any(|other| other == key);
-    let read = parse_passing(&serde_json::to_vec(&config)?, |key| {
-        is_runtime_key(key) || passes(key)
-    });
+    let json = serde_json::to_vec(&config)?;
+    let passes_too = |key: &str| is_runtime_key(key) || passes(key);
+    let read = parse_passing(&json, passes_too, &Cell::new(false));
     if read.is_ok() || !config.keys().any(|key| passes(key) && !own.contains(key)) {
         return read;
     }
     // A type that refuses what it does not know must not see them.
     config.retain(|key, _| own.contains(key) || !passes(key));
-    parse(&serde_json::to_vec(&config)?)
+    parse_config(&serde_json::to_vec(&config)?)
 }
 
 fn parse_slowly<T: DeserializeOwned + JsonSchema>(json: &[u8]) -> Result<T> {
@@ -110,6 +132,24 @@ fn parse_slowly<T: DeserializeOwned + JsonSchema>(json: &[u8]) -> Result<T> {
             schema_of::<T>().as_value(),
         )
     })
+}
+
+/// The object without the runtime's keys, if it has any that the type does not name.
+fn without_runtime_keys<T: JsonSchema>(json: &[u8]) -> Result<Option<String>> {
+    let text = str::from_utf8(json)?;
+    // Few callers send such keys; one that is written with escapes is one all the same.
+    if !text.contains('\\') && !RUNTIME_KEYS.iter().any(|key| text.contains(key)) {
+        return Ok(None);
+    }
+    let own = fault::names(schema_of::<T>().as_value());
+    // What is kept stays as it is written.
+    let mut object: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
+    let before = object.len();
+    object.retain(|key, _| !is_runtime_key(key) || own.contains(key));
+    let is_less = object.len() < before;
+    Ok(is_less
+        .then(|| serde_json::to_string(&object))
+        .transpose()?)
 }
 
 fn is_runtime_key(key: &str) -> bool {
@@ -127,10 +167,7 @@ fn not_an_object(error: serde_json::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use serde::Deserialize;
-    use serde_json::value::RawValue;
 
     use super::*;
 
@@ -261,6 +298,62 @@ mod tests {
         let json = r#"{"x":1,"worker_id":"w","session_info":{"data":{}}}"#;
         assert_eq!(parse::<Click>(json.as_bytes()).unwrap().x, 1);
         assert_eq!(message(r#"{"worker_id":"w"}"#), "parameter /x is missing");
+    }
+
+    #[test]
+    fn runtime_keys_are_dropped_whatever_the_type_would_keep() {
+        #[derive(Debug, Deserialize, JsonSchema)]
+        struct Around {
+            x: i64,
+            #[serde(flatten)]
+            others: BTreeMap<String, Value>,
+        }
+        #[derive(Debug, Deserialize, JsonSchema)]
+        struct Newtype(Map<String, Value>);
+        #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
+        #[serde(untagged)]
+        enum Either {
+            Number { x: i64 },
+            Any(Map<String, Value>),
+        }
+        let json = br#"{"worker_id":"w","x":1,"trace_id":"t","say":"session_id","deep":{"trace_id":1.50}}"#;
+        let map = parse::<Map<String, Value>>(json).unwrap();
+        let keys: Vec<&String> = map.keys().collect();
+        assert_eq!(keys.len(), 3, "{keys:?}");
+        assert_eq!(map["deep"], serde_json::json!({ "trace_id": 1.5 }));
+        assert_eq!(parse::<Newtype>(json).unwrap().0, map);
+        assert_eq!(parse::<Option<Value>>(json).unwrap(), Some(map.into()));
+        let others = br#"{"worker_id":"w","x":1,"7":"seven"}"#;
+        let around = parse::<Around>(others).unwrap();
+        assert_eq!(around.x, 1);
+        assert_eq!(around.others.keys().collect::<Vec<_>>(), ["7"]);
+        let numbers = parse::<BTreeMap<u8, String>>(br#"{"worker_id":"w","7":"seven"}"#);
+        assert_eq!(numbers.unwrap()[&7], "seven");
+        let either = parse::<Either>(br#"{"session_info":{},"y":1}"#).unwrap();
+        let expected = serde_json::json!({ "y": 1 }).as_object().cloned();
+        assert_eq!(Some(either), expected.map(Either::Any));
+        assert_eq!(
+            parse::<Either>(br#"{"x":1}"#).unwrap(),
+            Either::Number { x: 1 }
+        );
+        // Nor does it help to write the key in another way.
+        let escaped = parse::<Map<String, Value>>(br#"{"worker\u005fid":"w"}"#);
+        assert!(escaped.unwrap().is_empty());
+        // One that the type names is a parameter.
+        #[derive(Debug, Deserialize, JsonSchema)]
+        struct Named {
+            trace_id: String,
+            #[serde(flatten)]
+            others: Map<String, Value>,
+        }
+        let named = parse::<Named>(br#"{"trace_id":"t","worker_id":"w"}"#).unwrap();
+        assert_eq!((named.trace_id.as_str(), named.others.len()), ("t", 0));
+        // A configuration has keys of its own only.
+        let config = parse_config::<Map<String, Value>>(br#"{"worker_id":"w"}"#);
+        assert_eq!(config.unwrap().len(), 1);
+        // What takes all as it is written gets it so.
+        let whole = parse::<Box<RawValue>>(br#"{"worker_id": 1}"#).unwrap();
+        assert_eq!(whole.get(), r#"{"worker_id": 1}"#);
     }
 
     #[test]

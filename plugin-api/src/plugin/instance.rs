@@ -91,7 +91,7 @@ impl<B: Backend> Instance<B> {
     pub(crate) fn create(config: &[u8], env: &BackendEnv) -> Result<Box<dyn AnyBackend>> {
         let configured: HashMap<String, IgnoredAny> =
             serde_json::from_slice(config).unwrap_or_default();
-        let config = params::parse(config)
+        let config = params::parse_config(config)
             .map_err(|error| Error::config(error.message().replace("parameter /", "config /")))?;
         Ok(Box::new(Self {
             configured: configured.into_keys().collect(),
