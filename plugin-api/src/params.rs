@@ -309,6 +309,12 @@ mod tests {
             others: BTreeMap<String, Value>,
         }
         #[derive(Debug, Deserialize, JsonSchema)]
+        struct Named {
+            trace_id: String,
+            #[serde(flatten)]
+            others: Map<String, Value>,
+        }
+        #[derive(Debug, Deserialize, JsonSchema)]
         struct Newtype(Map<String, Value>);
         #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
         #[serde(untagged)]
@@ -340,12 +346,6 @@ mod tests {
         let escaped = parse::<Map<String, Value>>(br#"{"worker\u005fid":"w"}"#);
         assert!(escaped.unwrap().is_empty());
         // One that the type names is a parameter.
-        #[derive(Debug, Deserialize, JsonSchema)]
-        struct Named {
-            trace_id: String,
-            #[serde(flatten)]
-            others: Map<String, Value>,
-        }
         let named = parse::<Named>(br#"{"trace_id":"t","worker_id":"w"}"#).unwrap();
         assert_eq!((named.trace_id.as_str(), named.others.len()), ("t", 0));
         // A configuration has keys of its own only.
@@ -441,17 +441,17 @@ mod tests {
 
     #[test]
     fn keys_that_no_schema_names_pass_by_when_the_backend_was_configured_with_them() {
+        #[derive(Debug, Deserialize, JsonSchema)]
+        struct Lenient {
+            #[serde(default, alias = "k")]
+            key: u8,
+        }
         type Free = Map<String, Value>;
         let configured = ["anything".to_owned(), "k".to_owned()];
         let json = br#"{"anything":1,"k":2}"#;
         // The session's type knows one of them by its other name.
         let read = parse_session::<Click, Free>(br#"{"x":1,"anything":1}"#, &configured);
         assert_eq!(read.unwrap().x, 1);
-        #[derive(Debug, Deserialize, JsonSchema)]
-        struct Lenient {
-            #[serde(default, alias = "k")]
-            key: u8,
-        }
         let lenient = parse_session::<Lenient, Free>(json, &configured).unwrap();
         assert_eq!(lenient.key, 2);
         // One that refuses what it does not know is read without them.

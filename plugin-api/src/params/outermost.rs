@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use serde::{Deserializer, de::Visitor, forward_to_deserialize_any};
 
-/// What serde_json calls the type that takes a value as it is written: it must see the reader itself.
+/// What `serde_json` calls the type that takes a value as it is written: it must see the reader itself.
 const AS_WRITTEN: &str = "$serde_json::private::RawValue";
 
 /// The reader of the outermost object; sets the flag when it is asked for whatever keys there are.

@@ -6,7 +6,6 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::operation::Work;
@@ -89,7 +88,7 @@ pub(crate) struct Instance<B: Backend> {
 impl<B: Backend> Instance<B> {
     /// Makes the backend from its configuration.
     pub(crate) fn create(config: &[u8], env: &BackendEnv) -> Result<Box<dyn AnyBackend>> {
-        let configured: HashMap<String, IgnoredAny> =
+        let configured: HashMap<String, &RawValue> =
             serde_json::from_slice(config).unwrap_or_default();
         let config = params::parse_config(config)
             .map_err(|error| Error::config(error.message().replace("parameter /", "config /")))?;

@@ -240,8 +240,8 @@ fn a_panic_in_a_cancelled_future_s_destructor_is_an_outcome() {
 #[test]
 fn a_panic_after_a_cancel_is_logged_as_nobody_may_hear_of_it() {
     let kit = fragile("");
-    let mut logged = 0;
-    for tool in ["destructor_of_the_cancelled", "blocking_of_the_cancelled"] {
+    let tools = ["destructor_of_the_cancelled", "blocking_of_the_cancelled"];
+    for (logged, tool) in tools.into_iter().enumerate() {
         let heard = listen(tool);
         let pending = kit.begin(
             &format!("fragile:{tool}"),
@@ -263,7 +263,6 @@ fn a_panic_after_a_cancel_is_logged_as_nobody_may_hear_of_it() {
         let last = ours().pop().unwrap();
         assert_eq!(last.tool, format!("fragile:{tool}"));
         assert!(last.fields.contains("boom in "), "{}", last.fields);
-        logged += 1;
     }
 }
 

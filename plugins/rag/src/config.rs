@@ -231,11 +231,8 @@ impl Config {
             ("max_document_bytes", self.max_document_bytes, 1, usize::MAX),
             ("max_answer_bytes", self.max_answer_bytes, 1024, usize::MAX),
         ] {
-            let most_text = if most == usize::MAX {
-                String::new()
-            } else {
-                format!(" and at most {most}")
-            };
+            let most_text = (most < usize::MAX).then(|| format!(" and at most {most}"));
+            let most_text = most_text.unwrap_or_default();
             expect(
                 (least..=most).contains(&value),
                 format!("{key}: expected at least {least}{most_text}, found {value}"),

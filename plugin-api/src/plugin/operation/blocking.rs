@@ -162,7 +162,9 @@ mod tests {
         assert!(operation.is_none());
         assert_eq!(all(&heard), ["dropped", "completed 2004 false"]);
         // A thread comes after all.
-        queue.iter().for_each(|operation| operation.run());
+        for operation in &queue {
+            operation.run();
+        }
         assert_eq!(all(&heard), [""; 0]);
     }
 
@@ -172,7 +174,9 @@ mod tests {
         let (operation, heard) = begin(|operation| queue.push(operation));
         operation.expect("it waits for a thread").cancel();
         assert_eq!(all(&heard), ["dropped", "completed 2002 true"]);
-        queue.iter().for_each(|operation| operation.run());
+        for operation in &queue {
+            operation.run();
+        }
         assert_eq!(all(&heard), [""; 0]);
     }
 
