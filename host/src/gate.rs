@@ -2,26 +2,35 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 use sandbox_plugin_api::sharded::Apart;
 use tokio::sync::Notify;
 
-/// Set once the gate is closed; the bits below count.
-const CLOSED: usize = 1 << (usize::BITS - 1);
+/// Set once the gate is closed.
+const CLOSED: u64 = 1;
+
+/// The bits that count who is inside begin here.
+const ONE: u64 = 1 << 1;
+
+/// The bits that count who ever came in begin here, and overflow into nothing.
+const CAME: u64 = 1 << 32;
+
+/// All bits that count who is inside.
+const INSIDE: u64 = CAME - ONE;
 
 /// Counts who is inside. Entering and leaving take no lock.
 #[derive(Debug, Default)]
 pub struct Gate {
-    state: AtomicUsize,
+    state: AtomicU64,
     empty: Notify,
 }
 
 impl Gate {
     /// Enters, unless the gate is closed. Every success needs one [`leave`](Self::leave).
     pub fn enter(&self) -> bool {
-        if self.state.fetch_add(1, Ordering::AcqRel) & CLOSED == 0 {
+        if self.state.fetch_add(ONE | CAME, Ordering::AcqRel) & CLOSED == 0 {
             return true;
         }
         self.leave();
@@ -30,7 +39,8 @@ impl Gate {
 
     /// Leaves; the last one out of a closed gate wakes those who wait for that.
     pub fn leave(&self) {
-        if self.state.fetch_sub(1, Ordering::AcqRel) == CLOSED | 1 {
+        let before = self.state.fetch_sub(ONE, Ordering::AcqRel);
+        if before & (INSIDE | CLOSED) == ONE | CLOSED {
             self.empty.notify_waiters();
         }
     }
@@ -40,6 +50,18 @@ impl Gate {
         self.state.fetch_or(CLOSED, Ordering::AcqRel) & CLOSED == 0
     }
 
+    /// Closes the gate if nobody is inside and `may` says so, and nobody has come in while it was asked, not even to
+    /// leave again; `true` for the one call that did it.
+    pub fn close_if_idle(&self, may: impl FnOnce() -> bool) -> bool {
+        let idle = self.state.load(Ordering::Acquire);
+        let close = || {
+            let closed = idle | CLOSED;
+            let state = &self.state;
+            state.compare_exchange(idle, closed, Ordering::AcqRel, Ordering::Relaxed)
+        };
+        idle & (INSIDE | CLOSED) == 0 && may() && close().is_ok()
+    }
+
     /// Whether the gate is closed.
     pub fn is_closed(&self) -> bool {
         self.state.load(Ordering::Acquire) & CLOSED != 0
@@ -47,7 +69,8 @@ impl Gate {
 
     /// How many are inside.
     pub fn inside(&self) -> usize {
-        self.state.load(Ordering::Acquire) & !CLOSED
+        let inside = (self.state.load(Ordering::Acquire) & INSIDE) / ONE;
+        usize::try_from(inside).unwrap_or(usize::MAX)
     }
 
     /// Waits until a closed gate is empty.
@@ -98,5 +121,21 @@ mod tests {
         });
         drop(pass);
         emptied.await.unwrap();
+    }
+
+    #[test]
+    fn a_gate_that_is_used_is_not_idle_even_when_its_user_left_again() {
+        let gate = Gate::default();
+        let comes_and_goes = || {
+            assert!(gate.enter());
+            gate.leave();
+            true
+        };
+        assert!(!gate.close_if_idle(comes_and_goes));
+        assert!(!gate.close_if_idle(|| false));
+        assert!(gate.enter() && !gate.close_if_idle(|| true));
+        gate.leave();
+        assert!(gate.close_if_idle(|| true) && gate.is_closed());
+        assert!(!gate.close_if_idle(|| true), "only one call closes");
     }
 }

@@ -1,9 +1,9 @@
 //! The routes that make, end, list and refresh a worker's sessions.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use sandbox_protocol::{
-    ErrorKind, Seconds,
+    Seconds,
     request::{CreateSession, RefreshSession, WorkerRequest, WorkerResource},
     response::{
         Existing, RefreshDetail, SessionCreated, SessionDestroyed, SessionEntry, SessionList,
@@ -124,17 +124,17 @@ pub(super) enum Refreshed {
 /// `POST /api/v1/session/refresh`.
 pub(super) async fn refresh(job: Job<RefreshSession>) -> Result<Done<Refreshed>, Failure> {
     match &job.request.resource_type {
-        Some(resource_type) => refresh_one(&job, resource_type),
+        Some(resource_type) => refresh_one(&job, resource_type).await,
         None => Ok(refresh_all(&job)),
     }
 }
 
-fn refresh_one(job: &Job<RefreshSession>, resource_type: &str) -> Result<Done<Refreshed>, Failure> {
-    let Some(session) = job.sandbox().sessions.find(&job.key(), resource_type) else {
-        let message = format!("worker `{}` has no `{resource_type}` session", job.worker);
-        return Err(Failure::new(ErrorKind::NoSession, message));
-    };
-    session.refresh();
+async fn refresh_one(
+    job: &Job<RefreshSession>,
+    resource_type: &str,
+) -> Result<Done<Refreshed>, Failure> {
+    let sessions = &job.sandbox().sessions;
+    let session = sessions.refresh(&job.key(), resource_type).await?;
     let data = SessionRefreshed {
         message: format!("session {} refreshed", session.name()),
         resource_type: session.backend.name.to_string(),
@@ -147,17 +147,19 @@ fn refresh_one(job: &Job<RefreshSession>, resource_type: &str) -> Result<Done<Re
 fn refresh_all(job: &Job<RefreshSession>) -> Done<Refreshed> {
     let sessions = job.sandbox().sessions.of_worker(&job.key());
     let refreshed = |session: &Arc<Session>| {
-        session.refresh();
         let detail = RefreshDetail {
             status: "refreshed".to_owned(),
             expires_at: Some(session.expires_at()),
         };
         (session.backend.name.to_string(), detail)
     };
+    // What is going away has no time left to restart.
+    let sessions = sessions.iter().filter(|session| session.refresh());
+    let details: BTreeMap<_, _> = sessions.map(refreshed).collect();
     Done::new(Refreshed::All(SessionsRefreshed {
-        message: format!("{} sessions refreshed", sessions.len()),
+        message: format!("{} sessions refreshed", details.len()),
         worker_id: job.worker.clone(),
-        refreshed_count: sessions.len(),
-        details: sessions.iter().map(refreshed).collect(),
+        refreshed_count: details.len(),
+        details,
     }))
 }

@@ -38,11 +38,7 @@ impl Sessions {
             |slot, _, _| match slot {
                 Some(Slot::Active(active)) if Arc::ptr_eq(active, &mine) => {
                     mine.gate.close();
-                    let (sessions, session) = (Arc::clone(self), Arc::clone(&mine));
-                    let flight = Flight::start(&self.tasks, async move {
-                        sessions.end(&session, grace, why).await;
-                        sessions.map.clear(&session.key, &session.backend.name);
-                    });
+                    let flight = self.start_end(&mine, grace, why);
                     (Some(Slot::Closing(flight.clone())), flight)
                 }
                 Some(Slot::Closing(flight)) => (None, flight.clone()),
@@ -50,6 +46,20 @@ impl Sessions {
                 _ => (None, Flight::start(&self.tasks, async {})),
             },
         )
+    }
+
+    /// Begins to end a session whose gate is closed.
+    pub(super) fn start_end(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        grace: Duration,
+        why: Why,
+    ) -> Flight<()> {
+        let (sessions, session) = (Arc::clone(self), Arc::clone(session));
+        Flight::start(&self.tasks, async move {
+            sessions.end(&session, grace, why).await;
+            sessions.map.clear(&session.key, &session.backend.name);
+        })
     }
 
     /// Ends a temporary session in the background.

@@ -12,8 +12,8 @@ use tokio::{
     time::{sleep_until, timeout},
 };
 
-use super::{Session, Sessions};
-use crate::observe::Why;
+use super::{Session, Sessions, Slot};
+use crate::{flight::Flight, observe::Why};
 
 /// How many expired sessions begin to end at the same time: few enough to leave the processors to calls
 /// when thousands expire together.
@@ -113,12 +113,35 @@ impl Sessions {
         let Ok(permit) = Arc::clone(ending).acquire_owned().await else {
             return;
         };
+        let Some(closed) = self.expire(&session) else {
+            // Used while there was a wait for the permit, unless somebody else closes it.
+            if !session.gate.is_closed() {
+                self.expiry.push(due);
+            }
+            return;
+        };
         tracing::debug!(session = &*session.id, "session expired");
-        let closed = self.close(&session, Duration::ZERO, Why::Expired);
         tokio::spawn(async move {
             let _ = timeout(HOLD, closed.wait()).await;
             drop(permit);
         });
+    }
+
+    /// Begins to end a session whose time is up, unless somebody uses it.
+    fn expire(self: &Arc<Self>, session: &Arc<Session>) -> Option<Flight<()>> {
+        self.map.decide(
+            &session.key,
+            &session.backend.name,
+            |slot, _, _| match slot {
+                Some(Slot::Active(active))
+                    if Arc::ptr_eq(active, session) && session.close_if_expired() =>
+                {
+                    let flight = self.start_end(session, Duration::ZERO, Why::Expired);
+                    (Some(Slot::Closing(flight.clone())), Some(flight))
+                }
+                _ => (None, None),
+            },
+        )
     }
 }
 

@@ -126,6 +126,29 @@ impl Sessions {
         }
     }
 
+    /// Restarts the time to live of the worker's session of this type, waiting for one that is being made.
+    ///
+    /// # Errors
+    ///
+    /// Code 1003 when there is none, or it is closing.
+    pub async fn refresh(
+        &self,
+        key: &WorkerKey<'_>,
+        resource_type: &str,
+    ) -> Result<Arc<Session>, Failure> {
+        let found = match self.map.find(key, resource_type) {
+            Some(Slot::Creating(flight)) => flight.wait().await.and_then(Result::ok),
+            Some(Slot::Active(session)) => Some(session),
+            Some(Slot::Closing(_)) => return Err(close::closing(resource_type)),
+            None => None,
+        };
+        match found {
+            None => Err(close::none(key.worker(), resource_type)),
+            Some(session) if session.refresh() => Ok(session),
+            Some(_) => Err(close::closing(resource_type)),
+        }
+    }
+
     /// The worker's sessions that are there, closing ones included.
     pub fn of_worker(&self, key: &WorkerKey<'_>) -> Vec<Arc<Session>> {
         self.map.sessions(key)

@@ -148,9 +148,20 @@ impl Session {
         }
     }
 
-    /// Restarts the time to live because somebody asked for it.
-    pub fn refresh(&self) {
-        self.expire_after_ttl(self.clock().now_ms());
+    /// Restarts the time to live because somebody asked for it; `false` when it is closing.
+    pub fn refresh(&self) -> bool {
+        // Inside, as calls do it: so it cannot expire between the two.
+        let enters = self.gate.enter();
+        if enters {
+            self.expire_after_ttl(self.clock().now_ms());
+            self.gate.leave();
+        }
+        enters
+    }
+
+    /// Closes it if its time is up and nobody uses it: one step, so that a use that began in time counts.
+    pub(super) fn close_if_expired(&self) -> bool {
+        self.gate.close_if_idle(|| self.next_look().is_none())
     }
 
     fn expire_after_ttl(&self, now: u64) {

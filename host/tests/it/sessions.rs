@@ -155,6 +155,52 @@ async fn a_session_expires_in_time_and_not_under_a_call() {
     .await;
 }
 
+/// On one thread, whose time and turns are the test's: sixty-four sessions keep all places of those that expire, and
+/// the last has to wait for one.
+#[tokio::test]
+async fn a_session_that_is_used_while_its_expiry_waits_lives_on() {
+    for refreshes in [false, true] {
+        let engine = counter();
+        let workers: Vec<_> = (0..65).map(|number| format!("w{number}")).collect();
+        let ttl = Duration::from_secs(2);
+        for worker in &workers {
+            let opened = engine.open_with(worker, COUNTER, nothing(), Some(ttl));
+            opened.await.unwrap();
+        }
+        let sessions: Vec<_> = workers.iter().filter_map(|w| find(&engine, w)).collect();
+        assert_eq!(sessions.len(), 65, "none has expired yet");
+        tokio::time::pause();
+        while sessions.iter().any(|session| session.next_look().is_some()) {
+            std::thread::yield_now();
+        }
+        tokio::time::advance(ttl).await;
+        let left = || {
+            workers
+                .iter()
+                .filter(|worker| find(&engine, worker).is_some())
+        };
+        while left().count() > 1 {
+            tokio::task::yield_now().await;
+        }
+        let last = left().next().expect("the last waits for a place");
+        if refreshes {
+            assert!(find(&engine, last).unwrap().refresh());
+        }
+        let call = engine.call(last, "counter:add", json!({ "ms": 100 }));
+        let mut call = std::pin::pin!(call);
+        if !refreshes {
+            assert!(futures_util::poll!(&mut call).is_pending(), "it has begun");
+        }
+        tokio::time::resume();
+        until("the others' end", || {
+            (count(&engine, "cleanup") == 64).then_some(())
+        })
+        .await;
+        assert_eq!(call.await.unwrap()["value"], 1);
+        assert!(find(&engine, last).is_some());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn destroying_lets_calls_end_and_cleans_up_once() {
     let engine = Engine::with(
