@@ -4,17 +4,13 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
-    extract::{FromRequest, Path, Request, State},
+    extract::{FromRequest, Path, Request, State, rejection::PathRejection},
     response::Response,
 };
 use http::{HeaderMap, StatusCode, Uri};
 use sandbox_protocol::ErrorKind;
 
-use super::{
-    answer::bare,
-    asked::{Asked, refused},
-    front::Served,
-};
+use super::{answer::bare, asked::Asked, front::Served, routes::turned_away};
 use crate::{
     failure::Failure,
     mcp::{self, WELL_KNOWN},
@@ -28,12 +24,16 @@ pub(super) async fn all(State(served): State<Arc<Served>>, request: Request) -> 
 /// `/mcp/{backend}`.
 pub(super) async fn one(
     State(served): State<Arc<Served>>,
-    Path(backend): Path<String>,
+    backend: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
+    let Ok(Path(backend)) = backend else {
+        let failure = Failure::new(ErrorKind::Parameter, "the backend's name is not UTF-8");
+        return turned_away(&failure, request);
+    };
     match served.sandbox.catalog.backend(&backend) {
         Ok(_) => answer(&served, Some(backend), request).await,
-        Err(failure) => refused(&failure, request.headers(), std::time::Instant::now()),
+        Err(failure) => turned_away(&failure, request),
     }
 }
 

@@ -3,9 +3,13 @@
 //! They hold nothing of this server: what they show they ask for, with the key that is typed in. So they are given
 //! to everybody. They load nothing from elsewhere, and the headers here see to it that they cannot.
 
-use axum::{body::Body, extract::Path, response::Response};
+use axum::{
+    body::Body,
+    extract::{Path, Request},
+    response::Response,
+};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode, Uri,
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{
         CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
         X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -76,11 +80,11 @@ pub(super) async fn ui(headers: HeaderMap) -> Response {
 }
 
 /// `GET /assets/{name}`.
-pub(super) async fn asset(name: Option<Path<String>>, uri: Uri, headers: HeaderMap) -> Response {
-    let found = name.and_then(|Path(name)| give(&name, &headers));
+pub(super) async fn asset(name: Option<Path<String>>, request: Request) -> Response {
+    let found = name.and_then(|Path(name)| give(&name, request.headers()));
     match found {
         Some(response) => response,
-        None => routes::no_route(uri, headers).await,
+        None => routes::no_route(request).await,
     }
 }
 

@@ -4,16 +4,17 @@ use std::{sync::Arc, time::Instant};
 
 use axum::{
     Router,
-    extract::State,
+    extract::{Request, State},
     response::Response,
     routing::{any, get, post},
 };
-use http::{HeaderMap, Method, Uri};
 use sandbox_protocol::{ErrorKind, Operation, routes as path};
 
 use super::{
     asked::{Asked, refused},
-    batch, call, events, execute, from_config,
+    batch, call,
+    discard::discard,
+    events, execute, from_config,
     front::Served,
     init,
     job::operation,
@@ -97,17 +98,26 @@ async fn run_tool(State(served): State<Arc<Served>>, asked: Asked) -> Response {
     execute::execute(served, asked).await
 }
 
-pub(super) async fn no_route(uri: Uri, headers: HeaderMap) -> Response {
+pub(super) async fn no_route(request: Request) -> Response {
     /// As much of an unknown path as is worth repeating.
     const SHOWN: usize = 80;
-    let path: String = uri.path().chars().take(SHOWN).collect();
+    let path: String = request.uri().path().chars().take(SHOWN).collect();
     let message = format!("there is no route {path}");
-    let failure = Failure::new(ErrorKind::RouteNotFound, message);
-    refused(&failure, &headers, Instant::now())
+    turned_away(&Failure::new(ErrorKind::RouteNotFound, message), request)
 }
 
-async fn no_method(method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    let message = format!("{} does not take {method}", uri.path());
-    let failure = Failure::new(ErrorKind::MethodNotAllowed, message);
-    refused(&failure, &headers, Instant::now())
+async fn no_method(request: Request) -> Response {
+    let message = format!(
+        "{} does not take {}",
+        request.uri().path(),
+        request.method()
+    );
+    turned_away(&Failure::new(ErrorKind::MethodNotAllowed, message), request)
+}
+
+/// The answer to a request whose body nobody reads.
+pub(super) fn turned_away(failure: &Failure, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    discard(body, &head.headers);
+    refused(failure, &head.headers, Instant::now())
 }

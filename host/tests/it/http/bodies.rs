@@ -134,3 +134,22 @@ async fn requests_that_are_sent_ahead_are_answered_in_order() {
         raw.until(&format!(r#""data":{value},"meta":"#)).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_a_large_body_to_the_wrong_place_reads_the_answer() {
+    let web = web(64 << 20).await;
+    let http2 = reqwest::Client::builder().http2_prior_knowledge();
+    for client in [web.client.clone(), http2.build().unwrap()] {
+        for (method, path, status) in [
+            ("POST", "/api/v1/execute/", 404),
+            ("PUT", "/api/v1/execute", 405),
+            ("POST", "/health", 405),
+            ("POST", "/mcp/unknown", 404),
+        ] {
+            let method = method.parse().unwrap();
+            let request = client.request(method, web.url(path)).body(call(5_000_000));
+            let got = Got::read(request.send().await.unwrap()).await;
+            assert_eq!(got.status, status, "{path}");
+        }
+    }
+}
