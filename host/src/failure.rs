@@ -22,6 +22,8 @@ pub struct Failure {
     pub data: Option<Value>,
     /// When trying again makes sense.
     pub retry_after: Option<Duration>,
+    /// Whether a tool had begun, and may have done a part of its work.
+    pub begun: bool,
 }
 
 impl Failure {
@@ -33,6 +35,7 @@ impl Failure {
             message: message.into(),
             data: None,
             retry_after: None,
+            begun: false,
         }
     }
 
@@ -88,6 +91,13 @@ impl Failure {
     #[must_use]
     pub const fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
+        self
+    }
+
+    /// Says that a tool had begun.
+    #[must_use]
+    pub const fn having_begun(mut self) -> Self {
+        self.begun = true;
         self
     }
 }

@@ -32,7 +32,12 @@ pub(super) struct Written {
     pub(super) status: u16,
     pub(super) succeeded: bool,
     retry_after: Option<Duration>,
+    not_begun: bool,
 }
+
+/// Marks the answer to a request that came at the wrong time, for which nothing was begun.
+#[derive(Clone, Copy)]
+pub(super) struct NotBegun;
 
 impl Written {
     /// The answer that consists of this envelope.
@@ -49,6 +54,9 @@ impl Written {
         }
         if self.status == StatusCode::UNAUTHORIZED.as_u16() {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.not_begun {
+            response.extensions_mut().insert(NotBegun);
         }
         response
     }
@@ -115,6 +123,7 @@ fn write_answer(envelope: &mut Vec<u8>, answer: &Answer, meta: &CallMeta<'_>) ->
             status: reply.code.http_status(),
             succeeded: reply.code.is_success(),
             retry_after: None,
+            not_begun: false,
         },
         Err(error) => {
             let failure = Failure::new(ErrorKind::BackendFailed, error.to_string());
@@ -139,6 +148,7 @@ pub(super) fn write_failure(
         status: failure.status,
         succeeded: false,
         retry_after: failure.retry_after,
+        not_begun: !failure.begun && [429, 503].contains(&failure.status),
     }
 }
 
@@ -173,6 +183,7 @@ pub(super) fn done_with(
             status: code.http_status(),
             succeeded: code.is_success(),
             retry_after: None,
+            not_begun: false,
         },
         Err(error) => {
             tracing::error!(%error, "an answer could not be written");

@@ -48,6 +48,8 @@ pub(super) struct Asked {
     pub(super) body: Bytes,
     /// When all of it was there.
     pub(super) started: Instant,
+    /// Whether the body has fields for worker and trace: one that is a tool's parameters has not.
+    pub(super) has_fields: bool,
 }
 
 impl FromRequest<Arc<Served>> for Asked {
@@ -91,6 +93,7 @@ impl Asked {
                 headers,
                 body,
                 started,
+                has_fields: true,
             }),
             Err(failure) => Err(refused(&failure, &headers, started)),
         }

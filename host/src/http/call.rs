@@ -16,6 +16,7 @@ use super::{
     aside::{aside, at_once},
     asked::{Asked, bad},
     front::Served,
+    once::{key_of, once},
 };
 use crate::{
     dispatch::{Call, dispatch},
@@ -28,13 +29,26 @@ pub(super) async fn call(
     State(served): State<Arc<Served>>,
     name: Result<Path<String>, PathRejection>,
     uri: Uri,
-    asked: Asked,
+    mut asked: Asked,
 ) -> Response {
+    asked.has_fields = false;
     let Ok(Path(name)) = name else {
         let failure = Failure::new(ErrorKind::Parameter, "the tool's name is not UTF-8");
         return asked.refused(&failure);
     };
-    let answer = pin!(run(&served, &name, &uri, &asked));
+    if key_of(&asked.headers).is_none() {
+        return answer(&served, &name, &uri, &asked).await;
+    }
+    // Name and time limit are what another request says in its body.
+    let route = uri.to_string();
+    let work = async move |served: Arc<Served>, asked: Arc<Asked>| {
+        answer(&served, &name, &uri, &asked).await
+    };
+    once(served, asked, &route, work).await
+}
+
+async fn answer(served: &Served, name: &str, uri: &Uri, asked: &Asked) -> Response {
+    let answer = pin!(run(served, name, uri, asked));
     match aside(asked.body.len(), answer).await {
         Ok(response) => response,
         Err(failure) => asked.refused(&failure),

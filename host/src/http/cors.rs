@@ -69,7 +69,9 @@ pub(super) fn decorate(origins: &Origins, origin: Option<&HeaderValue>, headers:
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
     headers.insert(
         ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("mcp-session-id, retry-after, www-authenticate"),
+        HeaderValue::from_static(
+            "idempotency-instance, idempotency-replayed, mcp-session-id, retry-after, www-authenticate",
+        ),
     );
     if varies {
         headers.append(VARY, HeaderValue::from_static("origin"));

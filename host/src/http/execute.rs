@@ -3,6 +3,8 @@
 use std::{pin::pin, sync::Arc};
 
 use axum::{body::Body, response::Response};
+use futures_util::FutureExt;
+use http::HeaderMap;
 use sandbox_plugin_api::host::Events;
 use sandbox_protocol::{Seconds, TraceId, request::ExecuteRequest, routes};
 
@@ -11,7 +13,7 @@ use super::{
     aside::{aside, at_once},
     asked::{Asked, bad},
     front::Served,
-    once::{key_of, once},
+    once::{key_of, look_up, once},
     stream,
 };
 use crate::{
@@ -23,10 +25,34 @@ use crate::{
 /// `POST /api/v1/execute`, however the answer is wanted: as a stream of events, once for a key, or plainly.
 pub(super) async fn execute(served: Arc<Served>, asked: Asked) -> Response {
     if stream::is_wanted(&asked.headers) {
-        let idle = served.sandbox.config.server.limits.idle_timeout;
-        return stream::stream(idle, |events| once_if_asked(served, asked, Some(events)));
+        return streamed(served, asked);
     }
-    once_if_asked(served, asked, None).await
+    if key_of(&asked.headers).is_none() {
+        return answer(&served, &asked, None).await;
+    }
+    let work =
+        async move |served: Arc<Served>, asked: Arc<Asked>| answer(&served, &asked, None).await;
+    once(served, asked, routes::EXECUTE, work).await
+}
+
+/// Answers with events; what a key stands for is said at the head of them.
+fn streamed(served: Arc<Served>, asked: Asked) -> Response {
+    let idle = served.sandbox.config.server.limits.idle_timeout;
+    let mut marks = HeaderMap::new();
+    let mut response = stream::stream(idle, |events| {
+        if key_of(&asked.headers).is_none() {
+            let answer = async move { answer(&served, &asked, Some(events)).await };
+            return answer.boxed();
+        }
+        let work = async move |served: Arc<Served>, asked: Arc<Asked>| {
+            answer(&served, &asked, Some(events)).await
+        };
+        let found = look_up(served, asked, routes::EXECUTE, work);
+        marks = found.marks();
+        found.answer().boxed()
+    });
+    response.headers_mut().extend(marks);
+    response
 }
 
 /// Whether neither a stream of events nor an answer for a key is asked for.
@@ -43,19 +69,6 @@ pub(super) async fn plainly(served: &Served, asked: &Asked) -> Response<Carried>
         Ok(answer) => answer.map(Carried::Left),
         Err(failure) => asked.refused(&failure).map(Carried::Right),
     }
-}
-
-async fn once_if_asked(
-    served: Arc<Served>,
-    asked: Asked,
-    events: Option<Arc<dyn Events>>,
-) -> Response {
-    if key_of(&asked.headers).is_none() {
-        return answer(&served, &asked, events).await;
-    }
-    let work =
-        async move |served: Arc<Served>, asked: Arc<Asked>| answer(&served, &asked, events).await;
-    once(served, asked, routes::EXECUTE, work).await
 }
 
 async fn answer(served: &Served, asked: &Asked, events: Option<Arc<dyn Events>>) -> Response {

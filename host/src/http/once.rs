@@ -3,13 +3,13 @@
 //! The key belongs to the caller's key and worker. While the first request runs, others wait for it. Its connection
 //! may be lost: it goes on, for a client that sends the key means to come back; when nobody has for
 //! `idempotency.return_within`, it is cancelled like any call whose client went away. What was refused because it
-//! came at the wrong time (429, 503) is not kept, so that trying again makes sense.
+//! came at the wrong time (429, 503) is not kept, so that trying again makes sense; what a tool answers is, whatever it is.
 //!
 //! Requests without the header never come here.
 
 mod store;
 
-use std::{borrow::Cow, sync::Arc, time::Instant};
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
@@ -19,7 +19,11 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::{sync::watch, time::sleep};
 
-use super::{answer::json, asked::Asked, front::Served};
+use super::{
+    answer::{NotBegun, json},
+    asked::Asked,
+    front::Served,
+};
 use crate::failure::{Failure, internal};
 pub(super) use store::Store;
 use store::{Found, Place};
@@ -57,21 +61,10 @@ impl Kept {
         }
     }
 
-    fn response(self, replayed: bool) -> Response {
+    fn response(self) -> Response {
         let mut response = json(self.status.as_u16(), self.body);
         *response.headers_mut() = self.headers;
-        let replayed = HeaderValue::from_static(if replayed { "true" } else { "false" });
-        response.headers_mut().insert(REPLAYED, replayed);
         response
-    }
-
-    /// Whether asking again should run the request again.
-    fn is_for_now(&self) -> bool {
-        [
-            StatusCode::TOO_MANY_REQUESTS,
-            StatusCode::SERVICE_UNAVAILABLE,
-        ]
-        .contains(&self.status)
     }
 
     fn size(&self) -> usize {
@@ -94,47 +87,101 @@ pub(super) async fn once<F>(
 where
     F: Future<Output = Response> + Send + 'static,
 {
-    let instance = served.once.instance.clone();
-    let mut response = answer(served, asked, route, work).await;
-    response.headers_mut().insert(INSTANCE, instance);
+    let found = look_up(served, asked, route, work);
+    let marks = found.marks();
+    let mut response = found.answer().await;
+    response.headers_mut().extend(marks);
     response
 }
 
-async fn answer<F>(
+/// What becomes of a request with a key.
+pub(super) struct LookedUp {
+    served: Arc<Served>,
+    asked: Arc<Asked>,
+    way: Way,
+}
+
+enum Way {
+    /// It does not run.
+    Refused(Failure),
+    /// It has run.
+    Answered(Kept),
+    /// It runs: since this request, or since one before it.
+    Running(watch::Receiver<Option<Kept>>, Since),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Since {
+    Now,
+    Before,
+}
+
+/// Looks for the first request with the key; begins `work` when it is this one.
+pub(super) fn look_up<F>(
     served: Arc<Served>,
     asked: Asked,
     route: &str,
     work: impl FnOnce(Arc<Served>, Arc<Asked>) -> F,
-) -> Response
+) -> LookedUp
 where
     F: Future<Output = Response> + Send + 'static,
 {
+    let asked = Arc::new(asked);
+    let way = match find(&served, &asked, route) {
+        Err(failure) => Way::Refused(failure),
+        Ok(Found::Another) => Way::Refused(another()),
+        Ok(Found::Answered(kept)) => Way::Answered(kept),
+        Ok(Found::Running(running)) => Way::Running(running, Since::Before),
+        Ok(Found::New(place, running)) => {
+            let work = work(Arc::clone(&served), Arc::clone(&asked));
+            let run = run(Arc::clone(&served), Arc::clone(&asked), place, work);
+            tokio::spawn(run);
+            Way::Running(running, Since::Now)
+        }
+    };
+    LookedUp { served, asked, way }
+}
+
+fn find(served: &Served, asked: &Asked, route: &str) -> Result<Found, Failure> {
     let meant = asked.headers.get(&INSTANCE);
     if meant.is_some_and(|meant| meant != served.once.instance) {
-        return asked.refused(&elsewhere());
+        return Err(elsewhere());
     }
-    let (name, digest) = match identity(&asked, route) {
-        Ok(identity) => identity,
-        Err(failure) => return asked.refused(&failure),
-    };
-    let kept = match served.once.find(&name, digest) {
-        Found::Another => return asked.refused(&another()),
-        Found::Answered(kept) => return replay(&served, kept),
-        Found::Running(mut running) => {
-            let kept = waited(&mut running).await;
-            return kept.map_or_else(|| asked.refused(&internal()), |kept| replay(&served, kept));
+    let (name, digest) = identity(asked, route)?;
+    Ok(served.once.find(&name, digest))
+}
+
+impl LookedUp {
+    /// The headers of the answer, which are known before it.
+    pub(super) fn marks(&self) -> HeaderMap {
+        let mut marks = HeaderMap::new();
+        marks.insert(INSTANCE, self.served.once.instance.clone());
+        let replayed = match self.way {
+            Way::Refused(_) => return marks,
+            Way::Running(_, Since::Now) => "false",
+            Way::Running(_, Since::Before) | Way::Answered(_) => "true",
+        };
+        marks.insert(REPLAYED, HeaderValue::from_static(replayed));
+        marks
+    }
+
+    /// The answer, once it is there.
+    pub(super) async fn answer(self) -> Response {
+        let kept = match self.way {
+            Way::Refused(failure) => return self.asked.refused(&failure),
+            Way::Answered(kept) => Some((kept, Since::Before)),
+            Way::Running(mut running, since) => {
+                waited(&mut running).await.map(|kept| (kept, since))
+            }
+        };
+        let Some((kept, since)) = kept else {
+            return self.asked.refused(&internal());
+        };
+        if since == Since::Before {
+            self.served.sandbox.observers.kept.replayed();
         }
-        Found::New(place, mut running) => {
-            let asked = Arc::new(asked);
-            let work = work(Arc::clone(&served), Arc::clone(&asked));
-            tokio::spawn(run(Arc::clone(&served), asked, place, work));
-            waited(&mut running).await
-        }
-    };
-    kept.map_or_else(
-        || super::asked::refused(&internal(), &HeaderMap::new(), Instant::now()),
-        |kept| kept.response(false),
-    )
+        kept.response()
+    }
 }
 
 /// In a task of its own: the connection that asked may go.
@@ -149,8 +196,9 @@ async fn run(
         response = work => response,
         () = deserted(place.waiting(), patience) => asked.refused(&cancelled()),
     };
+    let not_begun = response.extensions().get::<NotBegun>().is_some();
     let kept = Kept::of(response).await;
-    if kept.is_for_now() {
+    if not_begun {
         place.answer_for_now(kept);
     } else {
         let limit = served.sandbox.config.server.idempotency.max_bytes / 4;
@@ -179,11 +227,6 @@ async fn waited(running: &mut watch::Receiver<Option<Kept>>) -> Option<Kept> {
     running.wait_for(Option::is_some).await.ok()?.clone()
 }
 
-fn replay(served: &Served, kept: Kept) -> Response {
-    served.sandbox.observers.kept.replayed();
-    kept.response(true)
-}
-
 /// Whose key it is, and what it stands for.
 fn identity(asked: &Asked, route: &str) -> Result<(Box<str>, [u8; 32]), Failure> {
     /// The only part of the body that matters here; whatever is wrong with the rest is found by who runs it.
@@ -202,7 +245,9 @@ fn identity(asked: &Asked, route: &str) -> Result<(Box<str>, [u8; 32]), Failure>
                 format!("`Idempotency-Key` must be 1 to {LONGEST_KEY} visible characters");
             Failure::new(ErrorKind::Parameter, message)
         })?;
-    let whose: Whose<'_> = serde_json::from_slice(&asked.body).unwrap_or_default();
+    let whose = asked.has_fields.then_some(&asked.body);
+    let whose = whose.and_then(|body| serde_json::from_slice::<Whose<'_>>(body).ok());
+    let whose = whose.unwrap_or_default();
     let worker = asked.worker(whose.worker_id.as_deref()).unwrap_or_default();
     let owner = asked.visitor.caller.owner().unwrap_or_default();
     let mut digest = Sha256::new();

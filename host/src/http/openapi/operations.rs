@@ -79,7 +79,7 @@ fn tools(paths: &mut Paths) {
             "Run several tools",
             "One after the other, or with `parallel` several at a time.",
         )
-        .with(&[worker.clone(), traced.clone(), key])
+        .with(&[worker.clone(), traced.clone(), key.clone()])
         .takes::<BatchRequest<'_>>(json!({ "worker_id": "agent-1", "parallel": true,
             "actions": [{ "action": "bash:run", "params": { "command": "date" } }] }))
         .answers::<BatchResults<Envelope>>()
@@ -108,13 +108,14 @@ fn tools(paths: &mut Paths) {
             "As `execute`; the body is the tool's parameters and nothing else. \
             `openapi/tools.json` describes this route for each tool.",
         )
-        .with(&[name, worker, traced, timeout()])
+        .with(&[name, worker, traced, key, timeout()])
         .takes_schema(
             &json!({ "type": "object" }),
             false,
             Some(json!({ "command": "echo hello" })),
         )
         .answers::<Value>()
+        .refuses_keys()
         .fails(&[
             ToolNotFound,
             ToolAmbiguous,

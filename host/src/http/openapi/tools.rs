@@ -57,13 +57,15 @@ fn describe(paths: &mut Paths, schemas: &mut Map<String, Value>, id: &str, tool:
         "description": "Who calls: the tool runs in this worker's session.",
     });
     let traced = json!({ "$ref": "#/components/parameters/Traceparent" });
+    let key = json!({ "$ref": "#/components/parameters/IdempotencyKey" });
     let path = TOOL_CALL.replace("{name}", &tool.name);
     let operation = paths
         .post(&path, id, &tool.backend.name)
         .does(summary, text)
-        .with(&[worker, traced, timeout()])
+        .with(&[worker, traced, key, timeout()])
         .takes_schema(&params, needs_params(&plugin.input_schema), None)
         .answers::<Value>()
+        .refuses_keys()
         .fails(&[
             Parameter,
             SessionClosing,

@@ -206,3 +206,61 @@ async fn a_client_that_knows_of_no_kept_answers_does_not_ask_again() {
     let lost = client.execute("counter:add", &json!({}), None).await;
     assert!(matches!(lost, Err(Error::Transport { .. })), "{lost:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_tool_answers_is_kept_whatever_its_code() {
+    let web = web(json!({})).await;
+    for code in [1007, 2003, 2004, 5002] {
+        let key = format!("k{code}");
+        let params = json!({ "code": code, "message": "as told" });
+        let body = json!({ "worker_id": "w", "action": "echo:fail", "params": params });
+        let first = execute(&web, &key, body.clone()).await;
+        let again = execute(&web, &key, body).await;
+        assert_eq!((first.codes(), &first.body), (again.codes(), &again.body));
+        assert_eq!(again.header("idempotency-replayed"), Some("true"), "{code}");
+    }
+    assert_eq!(web.engine.sandbox.observers.feed.recent().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_before_the_tool_ran_is_run_again() {
+    let web = Web::of(json!({ "hybrid": { "config": { "cold_starts": 1 } } })).await;
+    let body = json!({ "worker_id": "w", "action": "hybrid:touch" });
+    assert_eq!(execute(&web, "k", body.clone()).await.status, 503);
+    let again = execute(&web, "k", body).await;
+    assert_eq!(again.header("idempotency-replayed"), Some("false"));
+    again.data();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_says_whether_its_answer_was_there_before() {
+    let web = web(json!({})).await;
+    let mut ends = Vec::new();
+    for replayed in ["false", "true"] {
+        let request = web.client.post(web.url("/api/v1/execute"));
+        let request = request
+            .header("accept", "text/event-stream")
+            .header("idempotency-key", "one");
+        let response = request.body(add("w").to_string()).send().await.unwrap();
+        assert_eq!(response.headers()["idempotency-replayed"], replayed);
+        assert!(response.headers().contains_key("idempotency-instance"));
+        ends.push(response.text().await.unwrap());
+    }
+    assert_eq!(ends[0], ends[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_that_is_called_by_its_own_address_takes_a_key_too() {
+    let web = web(json!({})).await;
+    let path = "/api/v1/tools/counter:add/call";
+    let headers = [("idempotency-key", "one"), ("x-worker-id", "w")];
+    for replayed in ["false", "true"] {
+        let got = web.post_with(path, &headers, json!({})).await;
+        assert_eq!(got.data(), &json!({ "value": 1 }));
+        assert_eq!(got.header("idempotency-replayed"), Some(replayed));
+    }
+    // The same body sent to another tool is another request.
+    let other = "/api/v1/tools/counter:get/call";
+    let got = web.post_with(other, &headers, json!({})).await;
+    assert_eq!(got.codes(), (422, 1002));
+}

@@ -86,6 +86,14 @@ async fn every_page_may_when_the_configuration_says_so() {
     let got = execute(&web, &[("origin", "https://anybody.example.org")]).await;
     got.data();
     assert_eq!(got.header("access-control-allow-origin"), Some("*"));
+    let readable = got.header("access-control-expose-headers").unwrap();
+    for name in [
+        "idempotency-instance",
+        "idempotency-replayed",
+        "retry-after",
+    ] {
+        assert!(readable.contains(name), "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
