@@ -59,9 +59,18 @@ pub struct Outcome<'a> {
 }
 
 /// Runs a call. Dropping the future cancels it in the plugin.
-pub async fn dispatch<'a>(sandbox: &'a Sandbox, call: &Call<'_>) -> Outcome<'a> {
+pub fn dispatch<'a>(sandbox: &'a Sandbox, call: &Call<'_>) -> impl Future<Output = Outcome<'a>> {
+    dispatch_part(sandbox, call, None)
+}
+
+/// The same for a call that is a part of what was let in as a `whole`.
+pub async fn dispatch_part<'a>(
+    sandbox: &'a Sandbox,
+    call: &Call<'_>,
+    whole: Option<&Pass>,
+) -> Outcome<'a> {
     let mut watch = sandbox.observers.watch(call);
-    let result = run(sandbox, call, &mut watch).await;
+    let result = run(sandbox, call, whole, &mut watch).await;
     let outcome = Outcome {
         elapsed: watch.ended(&result),
         tool: watch.tool(),
@@ -76,10 +85,14 @@ pub async fn dispatch<'a>(sandbox: &'a Sandbox, call: &Call<'_>) -> Outcome<'a> 
 async fn run<'a>(
     sandbox: &'a Sandbox,
     call: &Call<'_>,
+    whole: Option<&Pass>,
     watch: &mut Watch<'a, '_>,
 ) -> Result<Answer, Failure> {
     // 1. May there be calls at all, and which tool is meant?
-    let pass = sandbox.admit()?;
+    let pass = match whole {
+        None => sandbox.admit()?,
+        Some(whole) => sandbox.admit_part(whole)?,
+    };
     let tool = sandbox.catalog.tool(call.action)?;
     watch.found(tool);
     // 2. Parameters, for plugins that leave their check to the host.

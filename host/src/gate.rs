@@ -37,6 +37,11 @@ impl Gate {
         false
     }
 
+    /// Enters beside somebody who is inside, though the gate may have closed meanwhile.
+    fn join(&self) {
+        self.state.fetch_add(ONE | CAME, Ordering::AcqRel);
+    }
+
     /// Leaves; the last one out of a closed gate wakes those who wait for that.
     pub fn leave(&self) {
         let before = self.state.fetch_sub(ONE, Ordering::AcqRel);
@@ -97,6 +102,14 @@ impl Pass {
     }
 }
 
+/// For a part of what the first is for.
+impl Clone for Pass {
+    fn clone(&self) -> Self {
+        self.0.join();
+        Self(Arc::clone(&self.0))
+    }
+}
+
 impl Drop for Pass {
     fn drop(&mut self) {
         self.0.leave();
@@ -114,7 +127,9 @@ mod tests {
         assert!(gate.close());
         assert!(!gate.close(), "only one call closes");
         assert!(Pass::enter(&gate).is_none());
-        assert_eq!(gate.inside(), 1);
+        let part = pass.clone();
+        assert_eq!(gate.inside(), 2, "who is inside is not alone");
+        drop(part);
         let emptied = tokio::spawn({
             let gate = Arc::clone(&gate);
             async move { gate.emptied().await }

@@ -124,10 +124,19 @@ impl Sandbox {
     ///
     /// Code 5002 while the server is draining. While it is starting, a call waits for its own backend alone.
     pub fn admit(&self) -> Result<Pass, Failure> {
-        Pass::enter(self.calls.mine().1).ok_or_else(|| {
-            let failure = Failure::new(ErrorKind::ServiceUnavailable, "the server is stopping");
-            failure.retry_after(Duration::from_secs(1))
-        })
+        Pass::enter(self.calls.mine().1).ok_or_else(stopping)
+    }
+
+    /// Lets in a part of `whole`, which was let in before: a server that drains lets it end.
+    ///
+    /// # Errors
+    ///
+    /// Code 5002 once everything that runs is called off.
+    pub fn admit_part(&self, whole: &Pass) -> Result<Pass, Failure> {
+        if self.called_off.is_cancelled() {
+            return Err(stopping());
+        }
+        Ok(whole.clone())
     }
 
     /// Warms up the backends that the configuration names; failures are logged and tried again later.
@@ -172,4 +181,9 @@ impl Sandbox {
         join_all(self.catalog.backends().map(|backend| backend.shut_down())).await;
         ended
     }
+}
+
+fn stopping() -> Failure {
+    let failure = Failure::new(ErrorKind::ServiceUnavailable, "the server is stopping");
+    failure.retry_after(Duration::from_secs(1))
 }

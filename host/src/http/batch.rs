@@ -20,8 +20,9 @@ use super::{
 };
 use crate::{
     config::Limits,
-    dispatch::{Call, dispatch},
+    dispatch::{Call, dispatch_part},
     failure::Failure,
+    gate::Pass,
     observe::Front,
 };
 
@@ -73,16 +74,25 @@ async fn execute(
     let limits = &served.sandbox.config.server.limits;
     let asked_for = batch.actions.len();
     check_count("actions", asked_for, limits)?;
+    let worker = asked.worker(batch.worker_id.as_deref())?;
+    // For all of it: what has begun when the server drains is let end, whole.
+    let pass = served.sandbox.admit()?;
     let one = Runner {
         served,
         asked,
-        worker: asked.worker(batch.worker_id.as_deref())?,
+        worker,
         trace,
+        pass,
     };
     let mut results = Results::new(asked_for);
     if batch.parallel {
-        one.all(&batch.actions, limits.batch_concurrency, &mut results)
-            .await;
+        one.all(
+            &batch.actions,
+            limits.batch_concurrency,
+            batch.stop_on_error,
+            &mut results,
+        )
+        .await;
     } else {
         one.after_another(&batch.actions, batch.stop_on_error, &mut results)
             .await;
@@ -98,17 +108,28 @@ struct Runner<'a> {
     asked: &'a Asked,
     worker: &'a str,
     trace: &'a str,
+    pass: Pass,
 }
 
 impl Runner<'_> {
-    /// Runs all, some at a time. A failure stops none: those that have begun could not be taken back.
-    async fn all(&self, actions: &[Action<'_>], at_once: usize, results: &mut Results) {
+    /// Runs all, some at a time. A failure keeps others from beginning: those that have begun could not be taken back.
+    async fn all(
+        &self,
+        actions: &[Action<'_>],
+        at_once: usize,
+        stop_on_error: bool,
+        results: &mut Results,
+    ) {
         let mut waiting = actions.iter().enumerate();
         let begin = |(place, action)| self.run(place, action);
         let mut running: FuturesUnordered<_> = waiting.by_ref().take(at_once).map(begin).collect();
+        let mut stopped = false;
         while let Some(end) = running.next().await {
+            stopped |= stop_on_error && !end.1.succeeded;
             results.put(end);
-            running.extend(waiting.next().map(begin));
+            if !stopped {
+                running.extend(waiting.next().map(begin));
+            }
             give_way().await;
         }
     }
@@ -143,7 +164,7 @@ impl Runner<'_> {
             started: Instant::now(),
             events: None,
         };
-        let outcome = dispatch(&self.served.sandbox, &call).await;
+        let outcome = dispatch_part(&self.served.sandbox, &call, Some(&self.pass)).await;
         let mut envelope = Vec::new();
         let written = write_outcome(&mut envelope, &outcome, &action.action, self.trace);
         (place, written, envelope)
@@ -178,7 +199,8 @@ impl Results {
     }
 
     fn code(&self) -> Code {
-        code_of(self.succeeded, self.executed)
+        let failed = self.executed - self.succeeded;
+        code_of(self.succeeded, failed, self.envelopes.len())
     }
 
     /// The data of the answer: the envelopes as they are, and the counts.
@@ -218,11 +240,13 @@ pub(super) fn check_count(field: &str, count: usize, limits: &Limits) -> Result<
     Err(Failure::new(ErrorKind::Parameter, message))
 }
 
-/// The code of several things of which some succeeded.
-pub(super) fn code_of(succeeded: usize, tried: usize) -> Code {
-    match succeeded {
-        all if all == tried => Code::SUCCESS,
-        0 => Code::ALL_FAILED,
-        _ => Code::PARTIAL_FAILURE,
+/// The code of several things of which some succeeded and some failed; others were left out.
+pub(super) fn code_of(succeeded: usize, failed: usize, total: usize) -> Code {
+    if succeeded == total {
+        Code::SUCCESS
+    } else if failed == total {
+        Code::ALL_FAILED
+    } else {
+        Code::PARTIAL_FAILURE
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn batch(mut job: Job<InitBatch>) -> Result<Done<InitBatchResul
         total,
         success_count,
     };
-    Ok(Done::new(data).with_code(code_of(success_count, total)))
+    Ok(Done::new(data).with_code(code_of(success_count, total - success_count, total)))
 }
 
 fn wanted<T>(job: &Job<T>, config: Map<String, Value>) -> Wanted {

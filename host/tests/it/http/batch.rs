@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::web::{Got, Web};
+use crate::engine::until;
 
 async fn web() -> Web {
     let limits = json!({ "max_batch_actions": 100, "batch_concurrency": 4 });
@@ -113,4 +114,53 @@ async fn a_batch_has_a_limit() {
     let got = batch(&web, actions(101), json!({})).await;
     assert_eq!(got.codes(), (400, 1002));
     assert!(got.message().contains("at most 100"), "{got:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_more_is_begun_after_a_failure_unless_told_otherwise() {
+    let web = web().await;
+    let mut actions = vec![wrong()];
+    let sleep = json!({ "action": "echo:sleep", "params": { "ms": 20 } });
+    actions.extend(vec![sleep; 20]);
+    let parallel = json!({ "parallel": true });
+    let stopped = batch(&web, json!(actions), parallel).await;
+    // As many as run at the same time had begun.
+    assert_eq!(
+        (stopped.codes(), counts(&stopped)),
+        ((207, 2005), [21, 4, 3])
+    );
+    let on = json!({ "parallel": true, "stop_on_error": false });
+    assert_eq!(counts(&batch(&web, json!(actions), on).await), [21, 21, 20]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_stopped_at_its_first_action_did_not_fail_altogether() {
+    let web = web().await;
+    let stopped = batch(&web, json!([wrong(), echo(1)]), json!({})).await;
+    assert_eq!(
+        (stopped.codes(), counts(&stopped)),
+        ((207, 2005), [2, 1, 0])
+    );
+    assert_eq!(stopped.message(), "partial failure");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draining_server_ends_the_batches_it_has_begun_and_begins_no_others() {
+    let web = web().await;
+    let sandbox = &web.engine.sandbox;
+    let sleep = json!({ "action": "echo:sleep", "params": { "ms": 100 } });
+    let begun = batch(&web, json!([sleep, echo(2)]), json!({}));
+    let drain = async {
+        until("the call", || sandbox.observers.feed.running().pop()).await;
+        sandbox.drain();
+    };
+    let (begun, ()) = tokio::join!(begun, drain);
+    assert_eq!((begun.codes(), counts(&begun)), ((200, 0), [2, 2, 2]));
+    for parallel in [false, true] {
+        let late = batch(&web, json!([echo(1)]), json!({ "parallel": parallel })).await;
+        assert_eq!(
+            (late.codes(), late.header("retry-after")),
+            ((503, 5002), Some("1"))
+        );
+    }
 }
