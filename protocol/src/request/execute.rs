@@ -1,6 +1,6 @@
 //! The requests that run tools. The server reads them without copying anything out of the body.
 
-use super::{BadRequest, depth::is_too_deep, null, parse};
+use super::{BadRequest, null, parse};
 use crate::Seconds;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -36,11 +36,9 @@ impl<'a> ExecuteRequest<'a> {
     ///
     /// # Errors
     ///
-    /// When the body is not such a request, or its parameters nest too deep.
+    /// When the body is not such a request.
     pub fn parse(body: &'a [u8]) -> Result<Self, BadRequest> {
-        let request: Self = parse(body)?;
-        check_params("params", request.params)?;
-        Ok(request)
+        parse(body)
     }
 }
 
@@ -73,13 +71,9 @@ impl<'a> BatchRequest<'a> {
     ///
     /// # Errors
     ///
-    /// When the body is not such a request, or parameters in it nest too deep.
+    /// When the body is not such a request.
     pub fn parse(body: &'a [u8]) -> Result<Self, BadRequest> {
-        let request: Self = parse(body)?;
-        for (position, action) in request.actions.iter().enumerate() {
-            check_params(format_args!("actions[{position}].params"), action.params)?;
-        }
-        Ok(request)
+        parse(body)
     }
 }
 
@@ -109,21 +103,7 @@ pub fn parse_params(body: &[u8]) -> Result<Option<&RawValue>, BadRequest> {
     if body.trim_ascii().is_empty() {
         return Ok(None);
     }
-    let params = parse::<&RawValue>(body)?;
-    check_params("params", Some(params))?;
-    Ok(Some(params))
-}
-
-fn check_params(
-    field: impl std::fmt::Display,
-    params: Option<&RawValue>,
-) -> Result<(), BadRequest> {
-    if params.is_some_and(is_too_deep) {
-        let field = field.to_string();
-        let message = format!("`{field}`: nested deeper than {} levels", super::MAX_DEPTH);
-        return Err(BadRequest::new(Some(&field), message));
-    }
-    Ok(())
+    parse(body).map(Some)
 }
 
 #[cfg(test)]

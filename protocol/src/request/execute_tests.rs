@@ -85,6 +85,8 @@ fn bytes_that_are_no_text_are_refused() {
     for body in [
         &b"{\"action\":\"\xff\"}"[..],
         b"{\"action\":\"a\",\"params\":{\"x\":\"\xff\"}}",
+        b"{\"action\":\"a\",\"junk\":\"\xff\"}",
+        b"{\"action\":\"a\",\"junk\":{\"\xff\":1}}",
         b"\xff\xfe",
     ] {
         let error = ExecuteRequest::parse(body).unwrap_err().to_string();

@@ -10,9 +10,9 @@ mod null;
 mod parse;
 mod session;
 
-pub use depth::MAX_DEPTH;
+pub use depth::{MAX_DEPTH, nests_deeper};
 pub use execute::{Action, BatchRequest, ExecuteRequest, parse_params};
-pub use parse::{BadRequest, parse, parse_or_default};
+pub use parse::{BadRequest, parse, parse_or_default, trace_of};
 pub use session::{
     CreateSession, InitBatch, InitFromConfig, InitResource, KillSession, RefreshSession,
     ResourceConfigs, Shutdown, Warmup, WorkerRequest, WorkerResource,

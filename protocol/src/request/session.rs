@@ -2,7 +2,7 @@
 
 use super::{BadRequest, null};
 use crate::Seconds;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::{Map, Value};
 
 /// The body of the routes that take a worker only: list, heartbeat, status, disconnect.
@@ -46,7 +46,7 @@ pub struct KillSession {
 }
 
 /// The body of session create.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(expecting = "an object with worker_id and resource_type")]
 pub struct CreateSession {
@@ -56,7 +56,7 @@ pub struct CreateSession {
     /// Of which type.
     pub resource_type: String,
     /// Laid over the configuration file's, key by key.
-    #[serde(default, deserialize_with = "null::as_default", alias = "config")]
+    #[serde(default)]
     pub session_config: Map<String, Value>,
     /// Becomes part of the session's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,11 +65,46 @@ pub struct CreateSession {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Seconds>,
     /// Whether a call restarts the time to live.
-    #[serde(default = "null::yes", deserialize_with = "null::as_true")]
+    #[serde(default = "null::yes")]
     pub auto_extend: bool,
     /// The trace, where no header gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
+}
+
+/// By hand, since its configuration has two names, either of which may be null: an alias may not stand twice.
+impl<'de> Deserialize<'de> for CreateSession {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(expecting = "an object with worker_id and resource_type")]
+        struct Written {
+            worker_id: Option<String>,
+            resource_type: String,
+            session_config: Option<Map<String, Value>>,
+            config: Option<Map<String, Value>>,
+            custom_name: Option<String>,
+            ttl: Option<Seconds>,
+            auto_extend: Option<bool>,
+            trace_id: Option<String>,
+        }
+        let written = Written::deserialize(deserializer)?;
+        let session_config = match (written.session_config, written.config) {
+            (Some(_), Some(_)) => {
+                let message = "`session_config` and `config` are the same; give one of them";
+                return Err(D::Error::custom(message));
+            }
+            (config, None) | (None, config) => config.unwrap_or_default(),
+        };
+        Ok(Self {
+            worker_id: written.worker_id,
+            resource_type: written.resource_type,
+            session_config,
+            custom_name: written.custom_name,
+            ttl: written.ttl,
+            auto_extend: written.auto_extend.unwrap_or(true),
+            trace_id: written.trace_id,
+        })
+    }
 }
 
 /// The body of session refresh.
@@ -220,6 +255,31 @@ mod tests {
             assert_eq!(request.session_config["a"], 1);
             assert!(request.auto_extend && request.ttl.is_none());
         }
+    }
+
+    #[test]
+    fn null_counts_as_absent_beside_the_other_name() {
+        let config = |members: &str| {
+            let body = format!(r#"{{"resource_type":"vm",{members}}}"#);
+            parse::<CreateSession>(body.as_bytes()).map(|request| request.session_config)
+        };
+        for members in [
+            r#""session_config":null,"config":null"#,
+            r#""config":null,"session_config":{}"#,
+        ] {
+            assert!(config(members).unwrap().is_empty());
+        }
+        assert_eq!(
+            config(r#""session_config":null,"config":{"a":1}"#).unwrap()["a"],
+            1
+        );
+        let both = config(r#""session_config":{"a":1},"config":{"a":2}"#).unwrap_err();
+        assert!(
+            both.to_string().contains("`session_config` and `config`"),
+            "{both}"
+        );
+        let wrong = config(r#""config":5"#).unwrap_err();
+        assert_eq!(wrong.field(), Some("config"));
     }
 
     #[test]

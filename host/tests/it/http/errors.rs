@@ -219,3 +219,23 @@ async fn lists_have_a_limit() {
     let body = json!({ "backends": ["a", "b", "c", "d"] });
     assert_eq!(web.post("/api/v1/warmup", body).await.codes(), (400, 1002));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nesting_has_one_limit_wherever_it_is() {
+    let web = Web::of(json!({ "echo": {} })).await;
+    let body = |field: &str, levels: usize| {
+        let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+        format!(
+            r#"{{"worker_id":"w","resource_type":"echo","action":"echo:context","{field}":{open}{close}}}"#
+        )
+    };
+    for path in ["execute", "session/create", "session/list"] {
+        let path = format!("/api/v1/{path}");
+        web.post_text(&path, body("junk", 120)).await.data();
+        for (field, levels) in [("junk", 128), ("junk", 100_000), ("session_config", 128)] {
+            let got = web.post_text(&path, body(field, levels)).await;
+            assert_eq!(got.codes(), (400, 1002), "{path} {field} {levels}");
+            assert!(got.message().contains("nested deeper than 128"), "{got:?}");
+        }
+    }
+}
