@@ -161,7 +161,7 @@ impl Backend {
     ///
     /// # Errors
     ///
-    /// Code 2003 for all that waited; the next to ask tries again.
+    /// Code 2003 for all that waited, 2002 when it took too long; the next to ask tries again.
     pub async fn warm_up(self: &Arc<Self>) -> Result<(), Failure> {
         if self.is_warm() {
             return Ok(());
@@ -323,13 +323,7 @@ impl Backend {
         };
         // An operation that ignores its cancellation is left to itself: it cannot be made to stop.
         let end = invoke(pending, limit, called_off, |pending| leave(&doing, pending));
-        let answer = answered(end.await, &doing, limit).map_err(|mut failure| {
-            (failure.code, failure.status) = (
-                ErrorKind::WarmupFailed.code(),
-                ErrorKind::WarmupFailed.status(),
-            );
-            failure
-        })?;
+        let answer = answered(end.await, &doing, limit)?;
         if answer.is_success() {
             return Ok(());
         }

@@ -15,7 +15,7 @@ use crate::{
     catalog::Tool,
     failure::Failure,
     gate::Pass,
-    invoke::{answered, invoke},
+    invoke::{End, answered, invoke},
     observe::{Front, Origin, Parent, Watch, record::shown},
     plugin::Kind,
     sandbox::{Caller, Sandbox},
@@ -195,7 +195,15 @@ async fn wait(
     let end = invoke(pending, timeout, called_off, |pending| {
         leave(tool, session, pending);
     });
-    answered(end.await, &tool.name, timeout)
+    let end = end.await;
+    if matches!(end, End::CalledOff) && !tool.backend.called_off.is_cancelled() {
+        let message = format!(
+            "`{}` was cancelled: its session is being destroyed",
+            tool.name
+        );
+        return Err(Failure::new(ErrorKind::SessionClosing, message));
+    }
+    answered(end, &tool.name, timeout).map_err(Failure::having_begun)
 }
 
 /// Nobody waits for the call any more, but a panic in it spoils what it may have left half done all the same. What that

@@ -91,8 +91,8 @@ pub fn answered(end: End, doing: &str, timeout: Duration) -> Result<Answer, Fail
             ),
         )),
         End::CalledOff => Err(Failure::new(
-            ErrorKind::SessionClosing,
-            format!("{doing} was cancelled: the session or the server is closing"),
+            ErrorKind::ServiceUnavailable,
+            format!("{doing} was cancelled: the server is stopping"),
         )),
     }
 }

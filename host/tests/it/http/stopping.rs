@@ -76,9 +76,25 @@ async fn force_does_not_wait_for_calls_and_the_door_says_draining_meanwhile() {
             (503, &json!("draining"))
         );
         let answer = call.until("}}").await;
-        assert!(answer.contains(r#""code":1003"#), "{answer}");
+        assert!(answer.contains(r#""code":5002"#), "{answer}");
         stop_asked(&web).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_are_called_off_hear_that_the_server_stops() {
+    let web = Web::of(json!({ "echo": {} })).await;
+    let sandbox = &web.engine.sandbox;
+    let call = web.execute("echo:sleep", json!({ "ms": 60_000 }));
+    let stop = async {
+        until("the call", || sandbox.observers.feed.running().pop()).await;
+        sandbox.stop(std::time::Duration::ZERO).await
+    };
+    let (call, _) = tokio::join!(call, stop);
+    assert_eq!(call.codes(), (503, 5002));
+    assert!(call.message().contains("was cancelled"), "{call:?}");
+    // It may have done half of its work: trying again is not for the server to advise.
+    assert_eq!(call.header("retry-after"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
