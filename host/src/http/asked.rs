@@ -11,7 +11,8 @@ use http::{HeaderMap, HeaderName, request::Parts};
 use hyper::body::Body;
 use sandbox_protocol::{
     ErrorKind, TraceId, WorkerId,
-    request::{BadRequest, MAX_DEPTH},
+    names::BadWorkerId,
+    request::{BadRequest, MAX_DEPTH, nests_deeper, trace_of},
     splice::CallMeta,
 };
 use serde_json::json;
@@ -117,19 +118,40 @@ impl Asked {
     /// The worker, given what the body says.
     pub(super) fn worker<'a>(&'a self, given: Option<&'a str>) -> Result<&'a str, Failure> {
         let by_header = || header(&self.headers, &X_WORKER_ID);
-        WorkerId::choose(given, by_header)
-            .map_err(|error| Failure::new(ErrorKind::Parameter, error.to_string()))
+        WorkerId::choose(given, by_header).map_err(|error| self.no_worker(error))
+    }
+
+    fn no_worker(&self, error: BadWorkerId) -> Failure {
+        let message = match error {
+            BadWorkerId::Missing if self.headers.contains_key(&X_WORKER_ID) => {
+                "the header X-Worker-ID is not UTF-8".to_owned()
+            }
+            BadWorkerId::Missing if !self.has_fields => {
+                "there is no worker: give it in the header X-Worker-ID".to_owned()
+            }
+            error => error.to_string(),
+        };
+        Failure::new(ErrorKind::Parameter, message)
+    }
+
+    /// The trace that the body names, when the rest of it may be wrong.
+    pub(super) fn given_trace(&self) -> Option<Cow<'_, str>> {
+        self.has_fields.then(|| trace_of(&self.body)).flatten()
     }
 
     /// The answer when nothing is known but what went wrong.
     pub(super) fn refused(&self, failure: &Failure) -> Response {
-        refused(failure, &self.headers, self.started)
+        refused_in(&self.trace(self.given_trace()), failure, self.started)
     }
 }
 
 /// The answer to a request of which only the head was read.
 pub(super) fn refused(failure: &Failure, headers: &HeaderMap, started: Instant) -> Response {
     let trace = TraceId::choose(header(headers, &TRACEPARENT), None);
+    refused_in(&trace, failure, started)
+}
+
+fn refused_in(trace: &TraceId<'_>, failure: &Failure, started: Instant) -> Response {
     let meta = CallMeta {
         elapsed: started.elapsed(),
         trace_id: trace.as_str(),
@@ -151,28 +173,9 @@ pub(super) fn bad(request: &BadRequest) -> Failure {
 
 /// Holds a limit that is lower than the one that is kept everywhere.
 fn check_depth(body: &[u8], limit: usize) -> Result<(), Failure> {
-    if limit >= MAX_DEPTH || depth(body) <= limit {
+    if limit >= MAX_DEPTH || !nests_deeper(body, limit) {
         return Ok(());
     }
     let message = format!("the body is nested deeper than {limit} levels");
     Err(Failure::new(ErrorKind::Parameter, message))
-}
-
-/// How deep arrays and objects nest, in text that may not even be JSON: then any answer will do.
-fn depth(json: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_text) = (0_usize, 0, false);
-    let mut bytes = json.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'\\' if in_text => _ = bytes.next(),
-            b'"' => in_text = !in_text,
-            b'[' | b'{' if !in_text => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }

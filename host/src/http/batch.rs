@@ -40,10 +40,10 @@ pub(super) async fn batch(State(served): State<Arc<Served>>, asked: Asked) -> Re
 
 async fn run(served: &Served, asked: &Asked) -> Response {
     let parsed = BatchRequest::parse(&asked.body);
-    let given = parsed
-        .as_ref()
-        .ok()
-        .and_then(|batch| batch.trace_id.clone());
+    let given = match &parsed {
+        Ok(batch) => batch.trace_id.clone(),
+        Err(_) => asked.given_trace(),
+    };
     let trace = asked.trace(given);
     let results = match parsed {
         Err(error) => Err(bad(&error)),

@@ -11,12 +11,12 @@ use axum::{
 use sandbox_protocol::{
     Code, Operation, TraceId,
     request::{
-        CreateSession, InitBatch, InitFromConfig, InitResource, RefreshSession, WorkerRequest,
-        WorkerResource, parse,
+        BadRequest, CreateSession, InitBatch, InitFromConfig, InitResource, RefreshSession,
+        WorkerRequest, WorkerResource, parse, parse_or_default,
     },
     splice::CallMeta,
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
 use super::{
     answer,
@@ -81,14 +81,19 @@ impl<D> Done<D> {
 }
 
 /// A request on behalf of a worker.
-pub(super) trait OfWorker {
+pub(super) trait OfWorker: Sized {
+    fn read(body: &[u8]) -> Result<Self, BadRequest>;
     fn worker_id(&self) -> Option<&str>;
     fn trace_id(&self) -> Option<&str>;
 }
 
 macro_rules! of_worker {
-    ($($request:ty),+) => {$(
+    ($($request:ty: $read:path),+) => {$(
         impl OfWorker for $request {
+            fn read(body: &[u8]) -> Result<Self, BadRequest> {
+                $read(body)
+            }
+
             fn worker_id(&self) -> Option<&str> {
                 self.worker_id.as_deref()
             }
@@ -100,20 +105,21 @@ macro_rules! of_worker {
     )+};
 }
 
+// Where nothing but the worker is needed, a header may say it and the body be left out.
 of_worker!(
-    CreateSession,
-    InitBatch,
-    InitFromConfig,
-    InitResource,
-    RefreshSession,
-    WorkerRequest,
-    WorkerResource
+    CreateSession: parse,
+    InitBatch: parse,
+    InitFromConfig: parse,
+    InitResource: parse,
+    RefreshSession: parse_or_default,
+    WorkerRequest: parse_or_default,
+    WorkerResource: parse
 );
 
 /// The route of an operation.
 pub(super) fn operation<T, D, F, W>(operation: Operation, work: W) -> MethodRouter<Arc<Served>>
 where
-    T: OfWorker + DeserializeOwned + Send + 'static,
+    T: OfWorker + Send + 'static,
     D: Serialize + Send + 'static,
     F: Future<Output = Result<Done<D>, Failure>> + Send + 'static,
     W: Fn(Job<T>) -> F + Clone + Send + Sync + 'static,
@@ -136,13 +142,16 @@ async fn run<T, D, F>(
     asked: &Asked,
 ) -> Response
 where
-    T: OfWorker + DeserializeOwned,
+    T: OfWorker,
     D: Serialize,
     F: Future<Output = Result<Done<D>, Failure>>,
 {
-    let request = parse::<T>(&asked.body);
-    let given = request.as_ref().ok().and_then(T::trace_id);
-    let trace = asked.trace(given.map(Cow::Borrowed)).into_owned();
+    let request = T::read(&asked.body);
+    let given = match &request {
+        Ok(request) => request.trace_id().map(Cow::Borrowed),
+        Err(_) => asked.given_trace(),
+    };
+    let trace = asked.trace(given).into_owned();
     let result = match request {
         Err(error) => Err(bad(&error)),
         Ok(request) => begin(served, asked, request, &trace, work).await,

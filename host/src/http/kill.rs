@@ -28,11 +28,11 @@ const NO_SUCH: &str = "there is no such session";
 /// `POST /api/v1/session/kill`.
 pub(super) async fn kill(State(served): State<Arc<Served>>, asked: Asked) -> Response {
     let request = parse::<KillSession>(&asked.body);
-    let trace = request
-        .as_ref()
-        .ok()
-        .and_then(|request| request.trace_id.as_deref());
-    let trace = asked.trace(trace.map(Into::into)).into_owned();
+    let given = match &request {
+        Ok(request) => request.trace_id.as_deref().map(Into::into),
+        Err(_) => asked.given_trace(),
+    };
+    let trace = asked.trace(given).into_owned();
     let result = match &request {
         Ok(request) => end(&served, &asked, &request.session_id).await,
         Err(error) => Err(bad(error)),

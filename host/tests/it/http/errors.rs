@@ -3,7 +3,7 @@
 use insta::assert_json_snapshot;
 use serde_json::json;
 
-use super::web::{Web, stable};
+use super::web::{Got, Web, stable};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn routes_and_methods_that_do_not_exist() {
@@ -218,6 +218,98 @@ async fn lists_have_a_limit() {
     );
     let body = json!({ "backends": ["a", "b", "c", "d"] });
     assert_eq!(web.post("/api/v1/warmup", body).await.codes(), (400, 1002));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_wrong_is_answered_in_its_own_trace() {
+    let web = Web::of(json!({ "echo": {} })).await;
+    for (path, body) in [
+        ("execute", json!({ "action": "echo:echo" })),
+        ("execute", json!({ "worker_id": "w", "action": 5 })),
+        ("execute/batch", json!({ "worker_id": "w", "actions": 5 })),
+        ("execute/batch", json!({ "actions": [] })),
+        ("session/create", json!({ "worker_id": "w" })),
+        ("session/list", json!({ "worker_id": 5 })),
+        ("session/kill", json!({ "session_id": 5 })),
+        ("warmup", json!({ "backends": "echo" })),
+    ] {
+        let mut body = body;
+        body["trace_id"] = json!("mine");
+        let got = web.post(&format!("/api/v1/{path}"), body).await;
+        assert_eq!(got.codes(), (400, 1002));
+        assert_eq!(got.body["meta"]["trace_id"], "mine", "{path}: {got:?}");
+    }
+    let key = [("idempotency-key", "one")];
+    let body = |value| json!({ "worker_id": "w", "action": "echo:echo", "params": { "value": value }, "trace_id": "mine" });
+    let path = "/api/v1/execute";
+    web.post_with(path, &key, body(1)).await.data();
+    let another = web.post_with(path, &key, body(2)).await;
+    assert_eq!(another.codes(), (422, 1002));
+    assert_eq!(another.body["meta"]["trace_id"], "mine");
+    // The parameters of a tool are its own.
+    let path = "/api/v1/tools/echo:echo/call";
+    let got = web
+        .post(path, json!({ "value": 1, "trace_id": "no" }))
+        .await;
+    assert_eq!(got.codes(), (400, 1002));
+    assert_ne!(got.body["meta"]["trace_id"], "no");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_names_what_would_help() {
+    let web = Web::of(json!({ "echo": {}, "panics": {} })).await;
+    let message = async |path: &str, headers: &[(&str, &[u8])], body: &[u8]| {
+        let mut request = web.client.post(web.url(path)).body(body.to_vec());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Got::read(request.send().await.unwrap())
+            .await
+            .message()
+            .to_owned()
+    };
+    let address = "/api/v1/tools/echo:echo/call";
+    let said = message(address, &[], br#"{"value": 1}"#).await;
+    assert!(
+        said.contains("X-Worker-ID") && !said.contains("body"),
+        "{said}"
+    );
+    let execute = "/api/v1/execute";
+    let list = "/api/v1/session/list";
+    for (path, headers, body, words) in [
+        (
+            list,
+            &[("x-worker-id", &b"\xff"[..])][..],
+            &b"{}"[..],
+            "X-Worker-ID is not UTF-8",
+        ),
+        (execute, &[], b"\xef\xbb\xbf{}", "byte order mark"),
+        (
+            execute,
+            &[("content-encoding", b"gzip")],
+            b"\x1f\x8b\x08\x00",
+            "compressed",
+        ),
+        (
+            "/api/v1/warmup",
+            &[],
+            b"[]",
+            "must be a JSON object, or be left out",
+        ),
+        (
+            "/api/v1/server/shutdown",
+            &[],
+            b"[]",
+            "must be a JSON object, or be left out",
+        ),
+    ] {
+        let said = message(path, headers, body).await;
+        assert!(said.contains(words), "{path}: {said}");
+    }
+    let said = web.execute("panics:now", json!({})).await;
+    assert_eq!(said.body["meta"]["temporary_session"], true);
+    assert!(!said.message().contains("create it again"), "{said:?}");
+    assert!(said.message().contains("panicked"), "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -256,3 +256,24 @@ async fn temporary_sessions_of_concurrent_calls_are_not_shared() {
     }
     assert_eq!(ids.len(), 20);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_with_the_worker_is_all_that_some_routes_need() {
+    let web = Web::of(json!({ "echo": {} })).await;
+    for path in [
+        "session/list",
+        "session/refresh",
+        "lifecycle/heartbeat",
+        "lifecycle/status",
+        "worker/disconnect",
+    ] {
+        let path = format!("/api/v1/{path}");
+        let got = web.post_text_with(&path, &[("x-worker-id", "w")], "").await;
+        assert_eq!(got.data()["worker_id"], "w", "{path}");
+        let nobody = web.post_text(&path, "").await;
+        assert!(
+            nobody.message().contains("`worker_id` is missing"),
+            "{nobody:?}"
+        );
+    }
+}
