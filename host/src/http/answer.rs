@@ -63,10 +63,7 @@ impl Written {
 
     /// Whole seconds, rounded up: a client that comes too early comes in vain.
     fn retry_seconds(self) -> Option<u64> {
-        let too_many = self.status == StatusCode::TOO_MANY_REQUESTS.as_u16();
-        let delay = self
-            .retry_after
-            .or(too_many.then_some(Duration::from_secs(1)))?;
+        let delay = self.retry_after?;
         Some(delay.as_secs() + u64::from(delay.subsec_nanos() > 0))
     }
 }
@@ -269,18 +266,13 @@ mod tests {
     }
 
     #[test]
-    fn time_to_wait_is_rounded_up_and_told_whenever_there_are_too_many() {
+    fn time_to_wait_is_rounded_up_and_told_where_time_helps() {
         let too_many = Failure::new(ErrorKind::TooManyRequests, "");
-        assert_eq!(retry_after(&too_many).as_deref(), Some("1"));
-        let wait = Duration::from_millis(1001);
-        assert_eq!(
-            retry_after(&too_many.retry_after(wait)).as_deref(),
-            Some("2")
-        );
-        assert_eq!(
-            retry_after(&Failure::new(ErrorKind::BodyTooLarge, "")),
-            None
-        );
+        assert_eq!(retry_after(&too_many), None);
+        for (millis, seconds) in [(1, "1"), (1000, "1"), (1001, "2")] {
+            let later = too_many.clone().retry_after(Duration::from_millis(millis));
+            assert_eq!(retry_after(&later).as_deref(), Some(seconds));
+        }
     }
 
     #[tokio::test]

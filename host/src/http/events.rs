@@ -8,7 +8,10 @@ mod state;
 mod stream;
 mod view;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{Extension, body::Body, extract::State, response::Response};
 use http::{
@@ -34,7 +37,8 @@ pub(super) async fn stream(
     headers: HeaderMap,
 ) -> Response {
     let Some(place) = served.streams.take() else {
-        let failure = Failure::new(ErrorKind::TooManyRequests, "too many look on already");
+        let failure = Failure::new(ErrorKind::TooManyRequests, "too many look on already")
+            .retry_after(Duration::from_secs(1));
         return refused(&failure, &headers, Instant::now());
     };
     let view = View::of(&served, &visitor, &headers);

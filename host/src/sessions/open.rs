@@ -20,6 +20,9 @@ use crate::{
     plugin::Kind,
 };
 
+/// When to ask again for a place that others have: their sessions end at any time.
+const LATER: Duration = Duration::from_secs(1);
+
 /// The session that somebody wants.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
@@ -188,21 +191,22 @@ impl Sessions {
             backend: Arc::clone(backend),
             brief,
         };
-        let too_many = |what: String| Err(Failure::new(ErrorKind::TooManyRequests, what));
+        let too_many = |what: String| Failure::new(ErrorKind::TooManyRequests, what);
         if self.count() > self.bounds.total {
-            return too_many(format!("the server has its {} sessions", self.bounds.total));
+            let full = format!("the server has its {} sessions", self.bounds.total);
+            return Err(too_many(full).retry_after(LATER));
         }
         if let Some(limit) = backend.limits.max_sessions
             && backend.sessions.load(Ordering::Relaxed) > limit
         {
-            return too_many(format!("`{}` has its {limit} sessions", backend.name));
+            let full = format!("`{}` has its {limit} sessions", backend.name);
+            return Err(too_many(full).retry_after(LATER));
         }
         if let Some(limit) = self.bounds.per_worker
             && owned.is_some_and(|owned| owned >= limit)
         {
-            return too_many(format!(
-                "the worker has its {limit} sessions; destroy one first"
-            ));
+            let full = format!("the worker has its {limit} sessions; destroy one first");
+            return Err(too_many(full));
         }
         Ok(place)
     }

@@ -171,6 +171,19 @@ async fn quotas_are_told() {
         (full.codes(), full.header("retry-after")),
         ((429, 1007), Some("1"))
     );
+    // Time helps where others have to leave, and not where the worker itself has to.
+    let config = json!({
+        "server": { "limits": { "max_sessions_per_worker": 1 } },
+        "resources": { "counter": {}, "panics": {} },
+    });
+    let web = Web::with(config).await;
+    web.post("/api/v1/session/create", create("a")).await.data();
+    let more = json!({ "worker_id": "a", "resource_type": "panics" });
+    let full = web.post("/api/v1/session/create", more).await;
+    assert_eq!(
+        (full.codes(), full.header("retry-after")),
+        ((429, 1007), None)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
