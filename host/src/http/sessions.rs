@@ -6,8 +6,8 @@ use sandbox_protocol::{
     Seconds,
     request::{CreateSession, RefreshSession, WorkerRequest, WorkerResource},
     response::{
-        Existing, RefreshDetail, SessionCreated, SessionDestroyed, SessionEntry, SessionList,
-        SessionRefreshed, SessionsRefreshed,
+        Existing, RefreshDetail, SessionCreated, SessionDestroyed, SessionList, SessionRefreshed,
+        SessionsRefreshed,
     },
 };
 use schemars::JsonSchema;
@@ -17,7 +17,7 @@ use super::job::{Done, Job};
 use crate::{
     failure::Failure,
     plugin::Kind,
-    sessions::{Opened, Session, Wanted},
+    sessions::{Opened, Seen, Session, Wanted},
 };
 
 /// `POST /api/v1/session/create`.
@@ -91,26 +91,13 @@ pub(super) fn destroyed(session: &Session) -> SessionDestroyed {
 
 /// `POST /api/v1/session/list`.
 pub(super) async fn list(job: Job<WorkerRequest>) -> Result<Done<SessionList>, Failure> {
-    let sessions = job.sandbox().sessions.of_worker(&job.key());
-    let sessions: Vec<_> = sessions.iter().map(|session| entry(session)).collect();
+    let sessions = job.sandbox().sessions.seen(&job.key());
+    let sessions: Vec<_> = sessions.iter().map(Seen::entry).collect();
     Ok(Done::new(SessionList {
         count: sessions.len(),
         sessions,
         worker_id: job.worker,
     }))
-}
-
-fn entry(session: &Session) -> SessionEntry {
-    SessionEntry {
-        resource_type: session.backend.name.to_string(),
-        session_id: session.id.to_string(),
-        session_name: session.name().to_owned(),
-        status: session.status(),
-        auto_created: session.temporary,
-        created_at: session.created_at(),
-        last_activity: session.last_activity(),
-        expires_at: Some(session.expires_at()),
-    }
 }
 
 /// The data of a refresh: one session's, or all of a worker's.

@@ -3,11 +3,11 @@
 use sandbox_protocol::{
     Timestamp,
     request::WorkerRequest,
-    response::{Disconnected, Heartbeat, SessionState, WorkerStatus},
+    response::{Disconnected, Heartbeat, WorkerStatus},
 };
 
 use super::job::{Done, Job};
-use crate::{failure::Failure, sessions::Session};
+use crate::failure::Failure;
 
 /// `POST /api/v1/lifecycle/heartbeat`.
 pub(super) async fn heartbeat(job: Job<WorkerRequest>) -> Result<Done<Heartbeat>, Failure> {
@@ -15,7 +15,7 @@ pub(super) async fn heartbeat(job: Job<WorkerRequest>) -> Result<Done<Heartbeat>
     Ok(Done::new(Heartbeat {
         active_sessions: sessions
             .iter()
-            .map(|session| resource_type(session))
+            .map(|session| session.backend.name.to_string())
             .collect(),
         timestamp: Timestamp::now(),
         worker_id: job.worker,
@@ -24,21 +24,13 @@ pub(super) async fn heartbeat(job: Job<WorkerRequest>) -> Result<Done<Heartbeat>
 
 /// `POST /api/v1/lifecycle/status`.
 pub(super) async fn status(job: Job<WorkerRequest>) -> Result<Done<WorkerStatus>, Failure> {
-    let sessions = job.sandbox().sessions.of_worker(&job.key());
-    let state = |session: &Session| SessionState {
-        session_id: session.id.to_string(),
-        status: session.status(),
-        created_at: session.created_at(),
-        last_activity: session.last_activity(),
-    };
+    let sessions = job.sandbox().sessions.seen(&job.key());
+    let active = sessions.iter().filter(|session| session.is_there());
     Ok(Done::new(WorkerStatus {
-        active_resources: sessions
-            .iter()
-            .map(|session| resource_type(session))
-            .collect(),
+        active_resources: active.map(|it| it.resource_type.to_string()).collect(),
         sessions: sessions
             .iter()
-            .map(|session| (resource_type(session), state(session)))
+            .map(|session| (session.resource_type.to_string(), session.state()))
             .collect(),
         tools_available: job.sandbox().catalog.visible(),
         worker_id: job.worker,
@@ -52,8 +44,4 @@ pub(super) async fn disconnect(job: Job<WorkerRequest>) -> Result<Done<Disconnec
         worker_id: job.worker,
         sessions_cleaned,
     }))
-}
-
-fn resource_type(session: &Session) -> String {
-    session.backend.name.to_string()
 }

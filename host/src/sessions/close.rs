@@ -39,9 +39,10 @@ impl Sessions {
                 Some(Slot::Active(active)) if Arc::ptr_eq(active, &mine) => {
                     mine.gate.close();
                     let flight = self.start_end(&mine, grace, why);
-                    (Some(Slot::Closing(flight.clone())), flight)
+                    let closing = Slot::Closing(Arc::clone(&mine), flight.clone());
+                    (Some(closing), flight)
                 }
-                Some(Slot::Closing(flight)) => (None, flight.clone()),
+                Some(Slot::Closing(_, flight)) => (None, flight.clone()),
                 // It is gone already, and another may have taken its place.
                 _ => (None, Flight::start(&self.tasks, async {})),
             },
@@ -84,8 +85,8 @@ impl Sessions {
         loop {
             match self.map.find(key, resource_type) {
                 None => return Err(none(key.worker(), resource_type)),
-                Some(Slot::Closing(_)) => return Err(closing(resource_type)),
-                Some(Slot::Creating(flight)) => {
+                Some(Slot::Closing(..)) => return Err(closing(resource_type)),
+                Some(Slot::Creating(_, flight)) => {
                     flight.wait().await;
                 }
                 Some(Slot::Active(session)) => {
@@ -101,8 +102,8 @@ impl Sessions {
     /// Ends all sessions of a worker; says how many.
     pub async fn disconnect(self: &Arc<Self>, key: &WorkerKey<'_>) -> usize {
         let key = key.clone().into_owned();
-        let types = self.map.types(&key).into_iter();
-        let slots = types.map(|name| (key.clone(), name)).collect();
+        let slots = self.map.slots(&key).into_iter();
+        let slots = slots.map(|(name, _)| (key.clone(), name)).collect();
         self.end_slots(slots, self.bounds.grace, Why::Destroyed)
             .await
     }
@@ -138,12 +139,12 @@ impl Sessions {
     ) -> bool {
         let session = match self.map.find(&key, &name) {
             None => return false,
-            Some(Slot::Closing(flight)) => {
+            Some(Slot::Closing(_, flight)) => {
                 flight.wait().await;
                 return false;
             }
             Some(Slot::Active(session)) => session,
-            Some(Slot::Creating(flight)) => match flight.wait().await {
+            Some(Slot::Creating(_, flight)) => match flight.wait().await {
                 Some(Ok(session)) => session,
                 _ => return false,
             },

@@ -44,8 +44,8 @@ impl Sessions {
         self.map.each(|name, slot| {
             let states = counts.0.entry(Arc::clone(name)).or_default();
             *match slot {
-                Slot::Creating(_) => &mut states.creating,
-                Slot::Closing(_) => &mut states.closing,
+                Slot::Creating(..) => &mut states.creating,
+                Slot::Closing(..) => &mut states.closing,
                 Slot::Active(session) if session.is_poisoned() => &mut states.poisoned,
                 Slot::Active(session) if session.gate.inside() > 0 => &mut states.in_use,
                 Slot::Active(_) => &mut states.active,

@@ -137,7 +137,8 @@ impl Sessions {
                     if Arc::ptr_eq(active, session) && session.close_if_expired() =>
                 {
                     let flight = self.start_end(session, Duration::ZERO, Why::Expired);
-                    (Some(Slot::Closing(flight.clone())), Some(flight))
+                    let closing = Slot::Closing(Arc::clone(session), flight.clone());
+                    (Some(closing), Some(flight))
                 }
                 _ => (None, None),
             },

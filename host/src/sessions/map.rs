@@ -8,7 +8,7 @@ use std::{
 
 use dashmap::DashMap;
 
-use super::Session;
+use super::{Coming, Session};
 use crate::{failure::Failure, flight::Flight};
 
 /// A worker, and the key whose worker it is: another key's worker of the same name is another worker.
@@ -86,11 +86,11 @@ impl fmt::Debug for WorkerKey<'_> {
 #[derive(Clone)]
 pub enum Slot {
     /// A session on its way.
-    Creating(Flight<Result<Arc<Session>, Failure>>),
+    Creating(Arc<Coming>, Flight<Result<Arc<Session>, Failure>>),
     /// A session.
     Active(Arc<Session>),
     /// A session that is going away.
-    Closing(Flight<()>),
+    Closing(Arc<Session>, Flight<()>),
 }
 
 /// What a worker has, by resource type: few, so a list beats a map in both time and memory.
@@ -118,14 +118,13 @@ impl Map {
         worker.entry(resource_type)?.slot.clone()
     }
 
-    pub(super) fn sessions(&self, key: &WorkerKey<'_>) -> Vec<Arc<Session>> {
+    /// What the worker has, by resource type.
+    pub(super) fn slots(&self, key: &WorkerKey<'_>) -> Vec<(Arc<str>, Slot)> {
         let worker = self.0.get(key.as_str());
         let slots = worker.iter().flat_map(|worker| worker.slots());
-        let active = slots.filter_map(|(_, slot)| match slot {
-            Slot::Active(session) => Some(Arc::clone(session)),
-            Slot::Creating(_) | Slot::Closing(_) => None,
-        });
-        active.collect()
+        slots
+            .map(|(name, slot)| (Arc::clone(name), slot.clone()))
+            .collect()
     }
 
     /// Looks at everything there is, one shard after the other.
@@ -135,12 +134,6 @@ impl Map {
                 look(name, slot);
             }
         }
-    }
-
-    pub(super) fn types(&self, key: &WorkerKey<'_>) -> Vec<Arc<str>> {
-        let worker = self.0.get(key.as_str());
-        let slots = worker.iter().flat_map(|worker| worker.slots());
-        slots.map(|(name, _)| Arc::clone(name)).collect()
     }
 
     /// Shows every session that is there and not on its way in or out. `look` must not block.
@@ -250,7 +243,7 @@ impl Worker {
     }
 
     fn put(&mut self, resource_type: &Arc<str>, number: u32, slot: Slot) {
-        let creating = matches!(slot, Slot::Creating(_));
+        let creating = matches!(slot, Slot::Creating(..));
         if let Some(entry) = self.entry_mut(resource_type) {
             if creating {
                 entry.made = number;

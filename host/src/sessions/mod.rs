@@ -1,7 +1,7 @@
 //! The sessions of all workers: found without waiting, made once, ended once.
 //!
 //! `session` is one session, `map` finds it, `open` makes it with what `config` says, `close` ends it, `expiry` ends it in
-//! time.
+//! time. `seen` is what its worker sees of it.
 
 mod clock;
 mod close;
@@ -10,6 +10,7 @@ mod counts;
 mod expiry;
 mod map;
 mod open;
+mod seen;
 mod session;
 
 use std::{
@@ -28,6 +29,7 @@ pub use clock::Clock;
 pub use counts::{Counts, States};
 pub use map::{Slot, WorkerKey};
 pub use open::{Opened, Wanted};
+pub use seen::{Coming, Seen};
 pub use session::{Lease, Session};
 
 use crate::{backend::Backend, failure::Failure, observe::Observers};
@@ -110,8 +112,8 @@ impl Sessions {
         let session = match self.map.find(key, &backend.name) {
             None => return Ok(None),
             Some(Slot::Active(session)) => session,
-            Some(Slot::Closing(_)) => return Err(close::closing(&backend.name)),
-            Some(Slot::Creating(flight)) => match Box::pin(flight.wait()).await {
+            Some(Slot::Closing(..)) => return Err(close::closing(&backend.name)),
+            Some(Slot::Creating(_, flight)) => match Box::pin(flight.wait()).await {
                 Some(Ok(session)) => session,
                 // The one who asked for the session hears why there is none.
                 _ => return Ok(None),
@@ -137,9 +139,9 @@ impl Sessions {
         resource_type: &str,
     ) -> Result<Arc<Session>, Failure> {
         let found = match self.map.find(key, resource_type) {
-            Some(Slot::Creating(flight)) => flight.wait().await.and_then(Result::ok),
+            Some(Slot::Creating(_, flight)) => flight.wait().await.and_then(Result::ok),
             Some(Slot::Active(session)) => Some(session),
-            Some(Slot::Closing(_)) => return Err(close::closing(resource_type)),
+            Some(Slot::Closing(..)) => return Err(close::closing(resource_type)),
             None => None,
         };
         match found {
@@ -149,9 +151,24 @@ impl Sessions {
         }
     }
 
-    /// The worker's sessions that are there, closing ones included.
+    /// The worker's sessions that calls can run in.
     pub fn of_worker(&self, key: &WorkerKey<'_>) -> Vec<Arc<Session>> {
-        self.map.sessions(key)
+        let slots = self.map.slots(key).into_iter();
+        let active = slots.filter_map(|(_, slot)| match slot {
+            Slot::Active(session) => Some(session),
+            Slot::Creating(..) | Slot::Closing(..) => None,
+        });
+        active.collect()
+    }
+
+    /// All that the worker has, also what is on its way in or out.
+    pub fn seen(&self, key: &WorkerKey<'_>) -> Vec<Seen> {
+        let slots = self.map.slots(key).into_iter();
+        let seen = slots.map(|(resource_type, slot)| match slot {
+            Slot::Creating(coming, _) => Seen::coming(resource_type, &coming, &self.clock),
+            Slot::Active(session) | Slot::Closing(session, _) => Seen::of(&session),
+        });
+        seen.collect()
     }
 
     /// The sessions that `may` lets through, of all workers, at most `most`: those that were used last.

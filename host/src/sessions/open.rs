@@ -10,7 +10,9 @@ use sandbox_protocol::{ErrorKind, SessionName};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 
-use super::{Place, Session, Sessions, Slot, WorkerKey, close::cleanup, config, session::Parts};
+use super::{
+    Coming, Place, Session, Sessions, Slot, WorkerKey, close::cleanup, config, session::Parts,
+};
 use crate::{
     backend::Backend,
     failure::{Failure, internal},
@@ -46,8 +48,11 @@ pub enum Opened {
     Existed(Arc<Session>),
 }
 
+/// A session on its way.
+type Making = Flight<Result<Arc<Session>, Failure>>;
+
 enum Found {
-    Flight(Flight<Result<Arc<Session>, Failure>>, bool),
+    Flight(Making, bool),
     Existing(Arc<Session>),
     Poisoned(Arc<Session>),
     Leaving(Flight<()>),
@@ -104,35 +109,50 @@ impl Sessions {
                     (None, Found::Poisoned(Arc::clone(session)))
                 }
                 Some(Slot::Active(session)) => (None, Found::Existing(Arc::clone(session))),
-                Some(Slot::Creating(flight)) => (None, Found::Flight(flight.clone(), false)),
-                Some(Slot::Closing(flight)) => (None, Found::Leaving(flight.clone())),
-                None => match self.take_place(backend, Some(owned)) {
+                Some(Slot::Creating(_, flight)) => (None, Found::Flight(flight.clone(), false)),
+                Some(Slot::Closing(_, flight)) => (None, Found::Leaving(flight.clone())),
+                None => match self.begin_open(key, backend, wanted, owned, number) {
                     Err(failure) => (None, Found::Full(failure)),
-                    Ok(place) => {
-                        let flight = self.start_open(key, number, wanted, place);
-                        (
-                            Some(Slot::Creating(flight.clone())),
-                            Found::Flight(flight, true),
-                        )
-                    }
+                    Ok((coming, flight)) => (
+                        Some(Slot::Creating(coming, flight.clone())),
+                        Found::Flight(flight, true),
+                    ),
                 },
             })
+    }
+
+    fn begin_open(
+        self: &Arc<Self>,
+        key: &WorkerKey<'static>,
+        backend: &Arc<Backend>,
+        wanted: &Wanted,
+        owned: usize,
+        number: u32,
+    ) -> Result<(Arc<Coming>, Making), Failure> {
+        let place = self.take_place(backend, Some(owned))?;
+        let coming = Arc::new(Coming {
+            id: new_id(backend, key, wanted, number)?.into(),
+            since: self.clock.now_ms(),
+        });
+        let flight = self.start_open(key, &coming, wanted, place);
+        Ok((coming, flight))
     }
 
     fn start_open(
         self: &Arc<Self>,
         key: &WorkerKey<'static>,
-        number: u32,
+        coming: &Coming,
         wanted: &Wanted,
         place: Place,
-    ) -> Flight<Result<Arc<Session>, Failure>> {
+    ) -> Making {
         let (sessions, key, wanted) = (Arc::clone(self), key.clone(), wanted.clone());
+        let id = coming.id.clone();
         Flight::start(&self.tasks, async move {
             let backend = Arc::clone(&place.backend);
-            let made = sessions.make(&key, place, &wanted, number, false).await;
+            let made = sessions.make(&key, place, &wanted, id, false).await;
             match &made {
                 Ok(session) => {
-                    let mine = |slot: &Slot| matches!(slot, Slot::Creating(_));
+                    let mine = |slot: &Slot| matches!(slot, Slot::Creating(..));
                     sessions.map.replace(
                         &key,
                         &backend.name,
@@ -168,7 +188,8 @@ impl Sessions {
         let (sessions, key) = (Arc::clone(self), key.clone().into_owned());
         // A task of its own: if the caller goes away, what it made is dropped, and so ended.
         let task = self.tasks.spawn(async move {
-            let session = sessions.make(&key, place, &wanted, 1, true).await?;
+            let id = new_id(&place.backend, &key, &wanted, 1)?.into();
+            let session = sessions.make(&key, place, &wanted, id, true).await?;
             Ok(Temporary { sessions, session })
         });
         task.await.unwrap_or_else(|_| Err(internal()))
@@ -217,7 +238,7 @@ impl Sessions {
         key: &WorkerKey<'static>,
         place: Place,
         wanted: &Wanted,
-        number: u32,
+        id: Box<str>,
         temporary: bool,
     ) -> Result<Arc<Session>, Failure> {
         let started = Instant::now();
@@ -230,7 +251,7 @@ impl Sessions {
             .or(wanted.origin.traceparent.as_deref())
             .unwrap_or_default();
         let made = self
-            .make_unseen(key, place, wanted, within, number, temporary)
+            .make_unseen(key, place, wanted, within, id, temporary)
             .await;
         let took = started.elapsed();
         match &made {
@@ -258,13 +279,11 @@ impl Sessions {
         place: Place,
         wanted: &Wanted,
         traceparent: &str,
-        number: u32,
+        id: Box<str>,
         temporary: bool,
     ) -> Result<Arc<Session>, Failure> {
         let (backend, worker) = (&Arc::clone(&place.backend), key.worker());
         backend.warm_up().await?;
-        let name = SessionName::new(&backend.name, worker, number, wanted.custom_name.as_deref());
-        let id = name.id(random()?);
         let config = config::of_session(backend, &wanted.config)?;
         let handle = match backend.kind {
             Kind::Shared => None,
@@ -282,7 +301,7 @@ impl Sessions {
             }
         };
         let parts = Parts {
-            id: id.into(),
+            id,
             key: key.clone(),
             backend: Arc::clone(backend),
             config: if handle.is_none() {
@@ -338,6 +357,17 @@ fn clean_late(backend: &Arc<Backend>, doing: &str, pending: Pending) {
             cleanup(&backend, "", "", &handle).await;
         }
     });
+}
+
+fn new_id(
+    backend: &Backend,
+    key: &WorkerKey<'_>,
+    wanted: &Wanted,
+    number: u32,
+) -> Result<String, Failure> {
+    let custom = wanted.custom_name.as_deref();
+    let name = SessionName::new(&backend.name, key.worker(), number, custom);
+    Ok(name.id(random()?))
 }
 
 fn random() -> Result<u32, Failure> {

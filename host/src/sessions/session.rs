@@ -97,8 +97,7 @@ impl Session {
 
     /// `{type}_{worker}_{NNN}[_{custom}]`.
     pub fn name(&self) -> &str {
-        let parts = self.id.rsplit_once('_');
-        parts.map_or(&*self.id, |(name, _random)| name)
+        name_of(&self.id)
     }
 
     /// The worker.
@@ -231,6 +230,11 @@ impl Session {
             SessionStatus::Active
         }
     }
+}
+
+/// The name in an id: all but its last part.
+pub(super) fn name_of(id: &str) -> &str {
+    id.rsplit_once('_').map_or(id, |(name, _random)| name)
 }
 
 /// One who uses a session; while there is one, the session stays.

@@ -3,7 +3,8 @@
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use super::web::{Web, stable};
+use super::web::{Raw, Web, post, stable};
+use crate::engine::{lines, until};
 
 /// Everything but the list of tools, whose schemas are the fixtures' own.
 #[tokio::test(flavor = "multi_thread")]
@@ -256,6 +257,69 @@ async fn temporary_sessions_of_concurrent_calls_are_not_shared() {
         ids.insert(got.body["meta"]["session_id"].to_string());
     }
     assert_eq!(ids.len(), 20);
+}
+
+/// A server on which somebody asked for `path`, which hangs in this function of the plugin.
+async fn hanging(place: &str, made_before: bool, path: &str) -> (Web, Raw) {
+    let web = Web::of(json!({ "hangs": { "config": { "journal": "journal" } } })).await;
+    let body =
+        json!({ "worker_id": "w", "resource_type": "hangs", "session_config": { "at": [place] } });
+    if made_before {
+        web.post("/api/v1/session/create", body.clone())
+            .await
+            .data();
+    }
+    let mut raw = web.connect().await;
+    raw.say(post(path, &body.to_string())).await;
+    let (journal, words) = (web.engine.file("journal"), format!("hanging in {place}"));
+    until(&words, || lines(&journal).contains(&words).then_some(())).await;
+    (web, raw)
+}
+
+/// The worker's only session, as it is listed.
+async fn listed(web: &Web) -> Value {
+    let worker = json!({ "worker_id": "w" });
+    let list = web.post("/api/v1/session/list", worker.clone()).await;
+    let status = web.post("/api/v1/lifecycle/status", worker.clone()).await;
+    let beat = web.post("/api/v1/lifecycle/heartbeat", worker).await;
+    assert_eq!(list.data()["count"], 1);
+    let session = &list.data()["sessions"][0];
+    for key in ["session_id", "status", "created_at", "last_activity"] {
+        assert_eq!(
+            status.data()["sessions"]["hangs"][key],
+            session[key],
+            "{key}"
+        );
+    }
+    let id = session["session_id"].as_str().unwrap();
+    assert!(id.starts_with("hangs_w_001_") && session["session_name"] == "hangs_w_001");
+    for active in [
+        &status.data()["active_resources"],
+        &beat.data()["active_sessions"],
+    ] {
+        assert_eq!(active, &json!([]), "it is of no use now");
+    }
+    session.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_seen_while_it_is_made() {
+    let (web, _raw) = hanging("initialize", false, "/api/v1/session/create").await;
+    let session = listed(&web).await;
+    assert_eq!(session["status"], "creating");
+    assert_eq!(session["expires_at"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_seen_while_it_goes() {
+    let (web, _raw) = hanging("cleanup", true, "/api/v1/session/destroy").await;
+    assert_eq!(listed(&web).await["status"], "closing");
+    let one = json!({ "worker_id": "w", "resource_type": "hangs" });
+    let refreshed = web.post("/api/v1/session/refresh", one).await;
+    assert_eq!(refreshed.codes(), (409, 1003));
+    let all = json!({ "worker_id": "w" });
+    let refreshed = web.post("/api/v1/session/refresh", all).await;
+    assert_eq!(refreshed.data()["refreshed_count"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
