@@ -52,11 +52,22 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
 /// Whether the client wants events.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
-    header(headers, &ACCEPT).is_some_and(|accept| {
-        accept
-            .split([',', ';'])
-            .any(|kind| kind.trim().eq_ignore_ascii_case(EVENT_STREAM))
-    })
+    header(headers, &ACCEPT).is_some_and(|accept| accept.split(',').any(is_event_stream))
+}
+
+/// Whether a range of an `Accept` header is that of events, and not to say that they are not wanted.
+fn is_event_stream(range: &str) -> bool {
+    let mut parts = range.split(';').map(str::trim);
+    let named = parts
+        .next()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(EVENT_STREAM));
+    let is_zero = |part: &str| {
+        let quality = part
+            .split_once('=')
+            .filter(|(key, _)| key.eq_ignore_ascii_case("q"));
+        quality.is_some_and(|(_, value)| value.parse() == Ok(0.0))
+    };
+    named && !parts.any(is_zero)
 }
 
 /// Runs `call` with somewhere to tell its events, and streams them and its answer.
@@ -230,6 +241,13 @@ mod tests {
             )]))
         };
         assert!(wants("text/event-stream") && wants("application/json, Text/Event-Stream;q=0.9"));
+        assert!(
+            !wants("application/json, text/event-stream;q=0")
+                && !wants("text/event-stream; q=0.000")
+        );
+        assert!(wants(
+            "text/event-stream ; charset=utf-8; Q=0.001, application/json"
+        ));
         assert!(!wants("*/*") && !wants("application/json") && !is_wanted(&HeaderMap::new()));
     }
 
