@@ -29,12 +29,13 @@ import json
 import logging
 import ssl
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple
 
 import httpx
 
 from .errors import SandboxConnectionError
+from .events import read_events
 
 _log = logging.getLogger("sandbox")
 
@@ -172,12 +173,16 @@ class Transport:
                     await response.aread()
                     yield "result", self._decode(response).body
                     return
-                async for event, data in _events(response.aiter_lines()):
+                async for event, data in read_events(response.aiter_bytes()):
                     yield event, data
                     if event == "result":
                         return
         except httpx.HTTPError as error:
             raise self._failure(error, wait) from error
+        except ValueError as error:
+            raise SandboxConnectionError(
+                f"{self.base_url} sent an event that cannot be read: {error}", may_have_run=True
+            ) from error
         raise SandboxConnectionError(
             f"{self.base_url} ended a stream without a result", may_have_run=True
         )
@@ -261,20 +266,6 @@ def _may_repeat(error: httpx.HTTPError, repeatable: bool) -> bool:
 
 def _is_cut_off(error: httpx.HTTPError) -> bool:
     return isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError))
-
-
-async def _events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, Any]]:
-    """The events in the lines of a stream; comments and other fields are left out."""
-    event = ""
-    data: list[str] = []
-    async for line in lines:
-        if line.startswith("event: "):
-            event = line[len("event: ") :]
-        elif line.startswith("data: "):
-            data.append(line[len("data: ") :])
-        elif not line and data:
-            yield event, json.loads("\n".join(data))
-            event, data = "", []
 
 
 def _reason(error: httpx.HTTPError) -> str:
