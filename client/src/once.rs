@@ -1,13 +1,15 @@
 //! Requests that run tools: sent with an `Idempotency-Key`, and so sent again when the connection is lost.
 //!
-//! A server that keeps answers says so with every answer to such a request, and names itself. Only the server that
-//! was named may be asked again: another one, or the same one started anew, knows nothing of the first attempt and
-//! would run the tool a second time. It refuses, and the caller hears that the connection was lost.
+//! A server that keeps answers says so with every answer to such a request, and names itself. It is only asked again
+//! for what it knows (`Idempotency-Repeat`): one that has forgotten the first attempt, or another one at the same
+//! address that never saw it, refuses instead of running the tool a second time, and the caller hears that the
+//! connection was lost. Whatever else answers in the server's place, a rate limit or a proxy, tells nothing of the call.
 
 use crate::{Client, Error, transport::Answer};
-use reqwest::{StatusCode, header::HeaderMap};
+use reqwest::header::HeaderMap;
 use sandbox_protocol::TraceId;
 use serde::Serialize;
+use serde_json::json;
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -15,10 +17,15 @@ use std::{
 
 pub(crate) const KEY: &str = "idempotency-key";
 const INSTANCE: &str = "idempotency-instance";
+const REPEAT: (&str, &str) = ("idempotency-repeat", "true");
+const ABANDON: (&str, &str) = ("idempotency-abandon", "true");
 
 /// How often a request is sent at most, and the pause before the second time; each further one is longer.
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long it may take to say that nobody waits any more: who gave up has waited long enough.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The server that keeps answers, as far as one has been seen.
 #[derive(Clone, Debug, Default)]
@@ -57,20 +64,34 @@ impl Client {
         let first = self
             .post_bytes(path, body.clone(), &[(KEY, &key)], limit)
             .await;
+        if matches!(first, Err(Error::Timeout { .. })) {
+            self.abandon(path, &key).await;
+        }
         let (Err(Error::Transport { .. }), Some(instance)) = (&first, known) else {
             return first;
         };
-        let headers = [(KEY, &*key), (INSTANCE, &*instance)];
+        let headers = [(KEY, &*key), (INSTANCE, &*instance), REPEAT];
         for attempt in 1..ATTEMPTS {
             tokio::time::sleep(PAUSE * attempt).await;
             match self.post_bytes(path, body.clone(), &headers, limit).await {
-                // Not the server that was asked: it refuses to run what may have run.
-                Ok(answer) if answer.status == StatusCode::CONFLICT && !answer.is_kept() => break,
+                Ok(answer) if answer.is_kept() => return Ok(answer),
+                // Refused before anybody looked for the call.
+                Ok(answer) if answer.is_for_now() => {}
                 // Whether it runs nobody knows; it may be back soon.
                 Err(Error::Transport { .. } | Error::Connect { .. }) => {}
-                other => return other,
+                Ok(_) | Err(_) => break,
             }
         }
         first
+    }
+
+    /// Has a call cancelled whose answer nobody waits for; if that cannot be said, the server finds out by itself.
+    async fn abandon(&self, path: &str, key: &str) {
+        // Not the request itself: what does not know the header must find nothing in it to run.
+        let body = json!({ "worker_id": self.worker_id() }).to_string();
+        let headers = [(KEY, key), ABANDON];
+        let _ = self
+            .post_bytes(path, body.into_bytes(), &headers, FAREWELL)
+            .await;
     }
 }

@@ -140,6 +140,14 @@ impl Answer {
         self.kept
     }
 
+    /// Whether it was refused because of when it came.
+    pub(crate) fn is_for_now(&self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        )
+    }
+
     /// The envelope, whatever its code.
     pub(crate) fn envelope(&self) -> Result<Envelope, Error> {
         serde_json::from_slice(&self.body).map_err(|_| self.stranger())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from pathlib import Path
+from typing import Any
 
 DOCUMENTS = [
     {"id": "ferris", "title": "Ferris", "contents": "Ferris the crab is the mascot of Rust."},
@@ -19,7 +20,7 @@ def free_url() -> str:
         return f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
-def write_config(folder: Path) -> str:
+def write_config(folder: Path, **server: Any) -> str:
     """A config with both backends, whose corpus and index lie beside it."""
     lines = [json.dumps(document) for document in DOCUMENTS]
     (folder / "corpus.jsonl").write_text("\n".join(lines) + "\n")
@@ -40,5 +41,5 @@ def write_config(folder: Path) -> str:
         },
     }
     path = folder / "config.json"
-    path.write_text(json.dumps({"server": {"session_ttl": 300}, "resources": resources}))
+    path.write_text(json.dumps({"server": {"session_ttl": 300, **server}, "resources": resources}))
     return str(path)

@@ -16,7 +16,13 @@ from pathlib import Path
 import pytest
 from live import free_url, write_config
 
-from sandbox import HTTPClientError, HTTPServiceClient, Sandbox, SandboxServerStartError
+from sandbox import (
+    HTTPClientError,
+    HTTPServiceClient,
+    Sandbox,
+    SandboxConnectionError,
+    SandboxServerStartError,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -254,3 +260,34 @@ async def test_a_stream_ends_with_the_envelope(sandbox: Sandbox) -> None:
     assert events[-1][1]["data"]["stdout"] == "streamed\n"
     ((event, refused),) = list(sandbox.execute_stream_sync("no:tool"))
     assert (event, refused["code"]) == ("result", 1001)
+
+
+@pytest.mark.parametrize("way", ["cancelled", "too late"])
+async def test_a_call_that_is_given_up_ends_in_the_server(
+    binary: str, tmp_path: Path, way: str
+) -> None:
+    # A server that waits for ever for those who may come back.
+    path = write_config(tmp_path, idempotency={"return_within": 600})
+    async with Sandbox(
+        free_url(), auto_start_server=True, binary=binary, server_config_path=path
+    ) as sandbox:
+        await sandbox.create_session("bash")
+        client = HTTPServiceClient(
+            sandbox.server_url, sandbox.worker_id, timeout=1 if way == "too late" else 60
+        )
+        call = asyncio.ensure_future(client.execute("bash:run", {"command": "sleep 600"}))
+        if way == "cancelled":
+            await _until_busy(sandbox)
+            call.cancel()
+        with pytest.raises((asyncio.CancelledError, SandboxConnectionError)):
+            await call
+        # The session's next call waits for the one before.
+        after = await sandbox.execute("bash:run", command="echo free", timeout=15)
+        assert (after["code"], after["data"]["stdout"]) == (0, "free\n")
+        await client.close()
+
+
+async def _until_busy(sandbox: Sandbox) -> None:
+    """Returns when a call of the worker runs: another one has to wait for it."""
+    while (await sandbox.execute("bash:run", command=":", timeout=0.1))["code"] == 0:
+        pass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import multiprocessing
 import threading
@@ -175,16 +174,6 @@ async def test_what_is_not_the_protocol_raises(answer: Answer) -> None:
         await client.close()
 
 
-async def test_a_call_without_an_answer_ends_at_the_clients_timeout() -> None:
-    with loopback(lambda _: None) as server:
-        client = client_of(server, timeout=0.1)
-        with pytest.raises(SandboxConnectionError, match=r"within 0\.1 s") as caught:
-            await client.execute("t")
-        assert caught.value.may_have_run
-        assert len(server.requests) == 1
-        await client.close()
-
-
 async def test_the_client_waits_longer_than_the_tool_may_run() -> None:
     # The client's own patience is shorter than the answer takes: only the
     # limits that the call names make it wait long enough.
@@ -206,18 +195,6 @@ async def test_the_client_waits_longer_than_the_tool_may_run() -> None:
             await impatient
         release.set()
         assert [(await call)["code"] for call in calls] == [0, 0, 0]
-        await client.close()
-
-
-async def test_cancelling_a_call_hangs_up() -> None:
-    with loopback(lambda _: None) as server:
-        client = client_of(server)
-        call = asyncio.ensure_future(client.execute("t"))
-        assert await asyncio.to_thread(server.arrived.acquire, timeout=5)
-        call.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await call
-        assert await asyncio.to_thread(server.hung_up.wait, 5)
         await client.close()
 
 
@@ -314,59 +291,3 @@ def test_a_forked_child_has_connections_of_its_own(server: Loopback) -> None:
 
 def _call(sandbox: Sandbox) -> None:
     assert sandbox.execute_sync("t")["code"] == 0
-
-
-@pytest.mark.parametrize("instance", ["one", None])
-async def test_a_lost_call_is_asked_for_again_only_where_answers_are_kept(
-    instance: str | None,
-) -> None:
-    seen: list[Request] = []
-
-    def answer(request: Request) -> Answer:
-        if request.path == "/health":
-            return protocol(request)
-        seen.append(request)
-        if len(seen) == 2:
-            return Raw()
-        headers = f"Idempotency-Instance: {instance}\r\n" if instance else ""
-        body = json.dumps(envelope(data=len(seen)))
-        head = f"HTTP/1.1 200 OK\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
-        return Raw((head + body).encode())
-
-    with loopback(answer) as server:
-        async with client_of(server) as client:
-            await client.execute("t")
-            if instance is None:
-                with pytest.raises(SandboxConnectionError) as lost:
-                    await client.execute("t")
-                assert lost.value.may_have_run
-                return
-            assert (await client.execute("t"))["data"] == 3
-    first, lost_one, again = seen
-    assert first.headers["idempotency-key"] != lost_one.headers["idempotency-key"]
-    assert lost_one.headers["idempotency-key"] == again.headers["idempotency-key"]
-    assert "idempotency-instance" not in lost_one.headers
-    assert again.headers["idempotency-instance"] == "one"
-
-
-async def test_a_server_that_does_not_know_the_call_is_not_made_to_run_it() -> None:
-    seen: list[Request] = []
-
-    def answer(request: Request) -> Answer:
-        if request.path == "/health":
-            return protocol(request)
-        seen.append(request)
-        if len(seen) == 2:
-            return Raw()
-        status = "200 OK" if len(seen) == 1 else "409 Conflict"
-        body = json.dumps(envelope(0 if len(seen) == 1 else 1002))
-        head = f"HTTP/1.1 {status}\r\nIdempotency-Instance: {len(seen)}\r\n"
-        return Raw(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
-
-    with loopback(answer) as server:
-        async with client_of(server) as client:
-            await client.execute("t")
-            with pytest.raises(SandboxConnectionError) as lost:
-                await client.execute("t")
-    assert lost.value.may_have_run
-    assert len(seen) == 3

@@ -16,8 +16,8 @@ use crate::{config::Origins, failure::Failure};
 
 /// The headers that clients of this server send.
 const HEADERS: HeaderValue = HeaderValue::from_static(
-    "authorization, content-type, idempotency-instance, idempotency-key, last-event-id, \
-     mcp-method, mcp-name, mcp-protocol-version, mcp-session-id, traceparent, tracestate, x-api-key, x-worker-id",
+    "authorization, content-type, idempotency-abandon, idempotency-instance, idempotency-key, idempotency-repeat, \
+     last-event-id, mcp-method, mcp-name, mcp-protocol-version, mcp-session-id, traceparent, tracestate, x-api-key, x-worker-id",
 );
 
 /// Refuses a request that may change something and comes from a page of another origin.

@@ -2,17 +2,21 @@
 //!
 //! The key belongs to the caller's key and worker. While the first request runs, others wait for it. Its connection
 //! may be lost: it goes on, for a client that sends the key means to come back; when nobody has for
-//! `idempotency.return_within`, it is cancelled like any call whose client went away. What was refused because it
-//! came at the wrong time (429, 503) is not kept, so that trying again makes sense; what a tool answers is, whatever it is.
+//! `idempotency.return_within`, or when the client says that it will not, it is cancelled like any call whose client
+//! went away. What was refused because it came at the wrong time (429, 503) is not kept, so that trying again makes
+//! sense; what a tool answers is, whatever it is. A request that says that it was sent before is never run: nobody but
+//! its sender can tell whether it did.
 //!
 //! Requests without the header never come here.
 
+mod sent;
 mod store;
 
 use std::{borrow::Cow, sync::Arc};
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use sandbox_protocol::ErrorKind;
 use serde::Deserialize;
@@ -25,15 +29,12 @@ use super::{
     front::Served,
 };
 use crate::failure::{Failure, internal};
+use sent::{INSTANCE, Sent};
 pub(super) use store::Store;
 use store::{Found, Place};
 
 /// The header with the key.
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-/// The header that names this server: on all answers to requests with a key, and on a request that was sent before,
-/// so that a server that knows nothing of the first attempt does not run it a second time.
-const INSTANCE: HeaderName = HeaderName::from_static("idempotency-instance");
 
 /// Whether the answer was there before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -130,6 +131,7 @@ where
     let way = match find(&served, &asked, route) {
         Err(failure) => Way::Refused(failure),
         Ok(Found::Another) => Way::Refused(another()),
+        Ok(Found::Unknown) => Way::Refused(elsewhere()),
         Ok(Found::Answered(kept)) => Way::Answered(kept),
         Ok(Found::Running(running)) => Way::Running(running, Since::Before),
         Ok(Found::New(place, running)) => {
@@ -143,12 +145,17 @@ where
 }
 
 fn find(served: &Served, asked: &Asked, route: &str) -> Result<Found, Failure> {
-    let meant = asked.headers.get(&INSTANCE);
-    if meant.is_some_and(|meant| meant != served.once.instance) {
+    let sent = Sent::of(&asked.headers, &served.once.instance);
+    if sent == Sent::Elsewhere {
         return Err(elsewhere());
     }
     let (name, digest) = identity(asked, route)?;
-    Ok(served.once.find(&name, digest))
+    if sent == Sent::Abandoned {
+        // A refusal is in memory already, so it is read at once.
+        let gone = Kept::of(asked.refused(&abandoned())).now_or_never();
+        return Ok(served.once.abandon(&name, gone.ok_or_else(internal)?));
+    }
+    Ok(served.once.find(&name, digest, sent))
 }
 
 impl LookedUp {
@@ -195,6 +202,7 @@ async fn run(
     let response = tokio::select! {
         response = work => response,
         () = deserted(place.waiting(), patience) => asked.refused(&cancelled()),
+        () = place.abandoned() => asked.refused(&abandoned()),
     };
     let not_begun = response.extensions().get::<NotBegun>().is_some();
     let kept = Kept::of(response).await;
@@ -267,8 +275,8 @@ fn another() -> Failure {
 }
 
 fn elsewhere() -> Failure {
-    let message = "the request was sent to another server first, or to this one before it was started anew; \
-                   whether it ran is not known here";
+    let message = "the request was sent before, to another server, or to this one before it was started anew or forgot \
+                   the answer; whether it ran is not known here";
     let mut failure = Failure::new(ErrorKind::Parameter, message);
     failure.status = StatusCode::CONFLICT.as_u16();
     failure
@@ -276,6 +284,11 @@ fn elsewhere() -> Failure {
 
 fn cancelled() -> Failure {
     let message = "cancelled: the client went away and did not come back for the answer";
+    Failure::new(ErrorKind::TimedOut, message)
+}
+
+fn abandoned() -> Failure {
+    let message = "cancelled: the client said that it does not wait for the answer any more";
     Failure::new(ErrorKind::TimedOut, message)
 }
 

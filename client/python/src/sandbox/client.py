@@ -6,7 +6,8 @@ exist, a call that timed out in the server are answers. The routes with bare
 answers (tools, warm-up, shutdown) return them, and raise `HTTPClientError`
 when the server refuses. No answer at all raises `SandboxConnectionError`.
 
-How a request is sent, and when it may be repeated, is `transport.py`.
+How a request is sent, and when it may be repeated, is `transport.py`; for those
+that run tools, `once.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from urllib.parse import quote
 
 from .config import HTTPClientConfig
 from .errors import HTTPClientError, SandboxConnectionError, SandboxSessionError
+from .once import post_once
 from .protocol import DEFAULT_SERVER_URL, Envelope, HTTPEndpoints, is_envelope
 from .transport import Answer, Transport
 
@@ -155,7 +157,8 @@ class HTTPServiceClient:
         """Runs one tool and returns its envelope, failed or not.
 
         Runs once: sent again only when the first try could not even connect, or when
-        its connection was lost and the server recognises it.
+        its connection was lost and the server recognises it. Giving up, at the client's
+        timeout or because the task is cancelled, cancels the call.
 
         Args:
             action: The tool's name, such as `bash:run`.
@@ -375,14 +378,14 @@ class HTTPServiceClient:
         repeatable: bool = False,
         once: bool = False,
     ) -> Envelope:
-        answer = await self._transport.request(
-            "POST",
-            path,
-            body={"worker_id": self.worker_id, **body},
-            wait=wait or self.config.timeout,
-            repeatable=repeatable,
-            once=once,
-        )
+        body = {"worker_id": self.worker_id, **body}
+        wait = wait or self.config.timeout
+        if once:
+            answer = await post_once(self._transport, path, wait=wait, body=body)
+        else:
+            answer = await self._transport.request(
+                "POST", path, body=body, wait=wait, repeatable=repeatable
+            )
         if not is_envelope(answer.body):
             raise self._foreign(answer)
         return answer.body

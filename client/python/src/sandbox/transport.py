@@ -1,11 +1,9 @@
 """One request, one answer: HTTP below the client, with nothing of its routes.
 
 **Never twice.** A request that may have reached the server is not sent again,
-unless its caller said that repeating it is harmless (it only reads), or it is
-one that the server recognises by its key and answers as it did before. That is
-the server's to say: it names itself with its answers, and only the one that was
-named is asked again, for another one, or the same one started anew, would run
-the request a second time. Only a failed *connect* proves that nothing was sent.
+unless its caller said that repeating it is harmless (it only reads). Only a
+failed *connect* proves that nothing was sent. Those that run tools have keys,
+and may be asked for again: `once.py`.
 
 The hard case is a kept-alive connection that the server closes: an idle one is
 looked at before it is used, and dropped if the server has closed it; one that
@@ -28,14 +26,13 @@ import ipaddress
 import json
 import logging
 import ssl
-import uuid
 from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple
 
 import httpx
 
 from .errors import SandboxConnectionError
-from .events import read_events
+from .events import read_events, read_json
 
 _log = logging.getLogger("sandbox")
 
@@ -47,11 +44,6 @@ CONNECT_TIMEOUT = 10.0
 #: calls than that wait for their turn.
 MAX_CONNECTIONS = 256
 
-#: The key of a request, the server that keeps its answer, and whether it was there.
-_KEY = "Idempotency-Key"
-_INSTANCE = "Idempotency-Instance"
-_REPLAYED = "Idempotency-Replayed"
-
 # Tasks that close another loop's pool; asyncio itself holds them only weakly.
 _closing: set[asyncio.Task[None]] = set()
 
@@ -61,6 +53,15 @@ class Answer(NamedTuple):
 
     status: int
     body: dict[str, Any]
+
+
+def encode(body: dict[str, Any]) -> bytes:
+    """The body of a request.
+
+    What JSON cannot say is the caller's TypeError or ValueError, before
+    anything is sent.
+    """
+    return json.dumps(body, allow_nan=False).encode()
 
 
 class _Pool(NamedTuple):
@@ -81,11 +82,11 @@ class Transport:
     ) -> None:
         self.base_url = _checked_url(base_url)
         self._api_key = api_key
-        self._attempts = max(1, attempts)
+        self.attempts = max(1, attempts)
         self._retry_delay = retry_delay
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
         #: Names the server that keeps answers, once one has said so.
-        self._instance: str | None = None
+        self.instance: str | None = None
 
     async def request(
         self,
@@ -96,7 +97,6 @@ class Transport:
         body: dict[str, Any] | None = None,
         query: dict[str, str] | None = None,
         repeatable: bool = False,
-        once: bool = False,
         attempts: int | None = None,
     ) -> Answer:
         """Sends one request and returns its answer, whatever the status.
@@ -108,47 +108,55 @@ class Transport:
             body: Sent as JSON.
             query: The query string.
             repeatable: The request only reads, and may be sent twice.
-            once: The request is sent with a key by which the server runs it once.
             attempts: Overrides the number of tries.
 
         Raises:
             SandboxConnectionError: If no JSON object came back.
         """
-        # Encoded here, so that what JSON cannot say is the caller's TypeError
-        # or ValueError, before anything is sent.
-        content = None if body is None else json.dumps(body, allow_nan=False).encode()
-        limit = attempts or self._attempts
-        headers = {_KEY: uuid.uuid4().hex} if once else {}
+        content = None if body is None else encode(body)
+        limit = attempts or self.attempts
         lost: SandboxConnectionError | None = None
         for attempt in range(1, limit + 1):
             try:
-                client = await self._client()
-                response = await client.request(
-                    method,
-                    path,
-                    content=content,
-                    params=query,
-                    headers=headers,
-                    timeout=httpx.Timeout(wait, connect=CONNECT_TIMEOUT, pool=None),
-                )
+                response = await self.send(method, path, content=content, query=query, wait=wait)
             except httpx.HTTPError as error:
-                failure = self._failure(error, wait)
-                if failure.may_have_run and lost is None:
-                    lost = failure
-                    if once and self._instance and _is_cut_off(error):
-                        headers[_INSTANCE] = self._instance
-                known = repeatable or _INSTANCE in headers
-                if attempt == limit or not _may_repeat(error, known):
+                failure = self.failure(error, wait)
+                if failure.may_have_run:
+                    lost = lost or failure
+                if attempt == limit or not _may_repeat(error, repeatable):
                     raise (lost or failure) from error
-                _log.info("no answer from %s, trying again: %s", self.base_url, _reason(error))
-                await asyncio.sleep(self._retry_delay * attempt)
+                await self.pause(attempt, error)
             else:
-                self._instance = response.headers.get(_INSTANCE, self._instance)
-                if lost and response.status_code == 409 and _REPLAYED not in response.headers:
-                    # Not the server that was asked first: it does not run it again.
-                    raise lost
-                return self._decode(response)
+                return self.decode(response)
         raise AssertionError("the last attempt returns or raises")
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        wait: float,
+        content: bytes | None,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        extensions: dict[str, Any] | None = None,
+    ) -> httpx.Response:
+        """Sends one request, once, and reads its answer."""
+        client = await self._client()
+        return await client.request(
+            method,
+            path,
+            content=content,
+            params=query,
+            headers=headers,
+            timeout=httpx.Timeout(wait, connect=CONNECT_TIMEOUT, pool=None),
+            extensions=extensions,
+        )
+
+    async def pause(self, attempt: int, error: Exception) -> None:
+        """Waits before the try after this one."""
+        _log.info("no answer from %s, trying again: %s", self.base_url, _reason(error))
+        await asyncio.sleep(self._retry_delay * attempt)
 
     async def stream(
         self, path: str, *, wait: float, body: dict[str, Any]
@@ -161,7 +169,7 @@ class Transport:
         Raises:
             SandboxConnectionError: If the connection is lost, or ends without a result.
         """
-        content = json.dumps(body, allow_nan=False).encode()
+        content = encode(body)
         timeout = httpx.Timeout(wait, connect=CONNECT_TIMEOUT, pool=None)
         headers = {"Accept": "text/event-stream"}
         client = await self._client()
@@ -171,14 +179,14 @@ class Transport:
             ) as response:
                 if "text/event-stream" not in response.headers.get("content-type", ""):
                     await response.aread()
-                    yield "result", self._decode(response).body
+                    yield "result", self.decode(response).body
                     return
                 async for event, data in read_events(response.aiter_bytes()):
                     yield event, data
                     if event == "result":
                         return
         except httpx.HTTPError as error:
-            raise self._failure(error, wait) from error
+            raise self.failure(error, wait) from error
         except ValueError as error:
             raise SandboxConnectionError(
                 f"{self.base_url} sent an event that cannot be read: {error}", may_have_run=True
@@ -231,21 +239,29 @@ class Transport:
             trust_env=not _is_loopback(self.base_url.host),
         )
 
-    def _decode(self, response: httpx.Response) -> Answer:
+    def decode(self, response: httpx.Response) -> Answer:
+        """The JSON object that came as an answer.
+
+        Raises:
+            SandboxConnectionError: If it is none.
+        """
         try:
-            body = json.loads(response.content)
+            body = read_json(response.content)
         except ValueError:
             body = None
         if isinstance(body, dict):
             return Answer(response.status_code, body)
+        # What charset it names is as little to be trusted as the rest of it.
+        began = response.content[:200].decode("utf-8", "replace")
         raise SandboxConnectionError(
             f"{self.base_url} answered HTTP {response.status_code} with something that is not "
-            f"a JSON object; is it a sandbox server? It began: {response.text[:200]!r}",
+            f"a JSON object; is it a sandbox server? It began: {began!r}",
             response.status_code,
             may_have_run=True,
         )
 
-    def _failure(self, error: httpx.HTTPError, wait: float) -> SandboxConnectionError:
+    def failure(self, error: httpx.HTTPError, wait: float) -> SandboxConnectionError:
+        """What this error says of a request."""
         sent = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
         if not sent:
             return SandboxConnectionError(f"cannot connect to {self.base_url}: {_reason(error)}")
@@ -261,14 +277,15 @@ class Transport:
 def _may_repeat(error: httpx.HTTPError, repeatable: bool) -> bool:
     if isinstance(error, httpx.ConnectError):
         return True
-    return repeatable and _is_cut_off(error)
+    return repeatable and is_cut_off(error)
 
 
-def _is_cut_off(error: httpx.HTTPError) -> bool:
+def is_cut_off(error: httpx.HTTPError) -> bool:
+    """Whether the connection was lost, and not only slow."""
     return isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError))
 
 
-def _reason(error: httpx.HTTPError) -> str:
+def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 

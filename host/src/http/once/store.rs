@@ -8,9 +8,9 @@ use std::{
 
 use http::HeaderValue;
 use sandbox_protocol::TraceId;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-use super::Kept;
+use super::{Kept, sent::Sent};
 use crate::{config::Idempotency, observe::Kept as Counters, observe::Observers};
 
 /// The answers of one server. Only requests that have a key meet at its lock, and none waits under it.
@@ -29,16 +29,19 @@ struct Inner {
     order: VecDeque<(Instant, u64, Box<str>)>,
     bytes: usize,
     last: u64,
+    /// Whether a key that stands for nothing may have stood for something.
+    forgot: bool,
 }
 
 struct Entry {
     number: u64,
-    digest: [u8; 32],
+    /// Of the request; of none, where it was given up before it came.
+    digest: Option<[u8; 32]>,
     state: State,
 }
 
 enum State {
-    Running(Arc<watch::Sender<Option<Kept>>>),
+    Running(Arc<watch::Sender<Option<Kept>>>, Arc<Notify>),
     Answered(Kept),
 }
 
@@ -52,6 +55,8 @@ pub(super) enum Found {
     Answered(Kept),
     /// Another request.
     Another,
+    /// Nothing that is known here, and this request may not be run.
+    Unknown,
 }
 
 impl Store {
@@ -68,33 +73,52 @@ impl Store {
         })
     }
 
-    pub(super) fn find(self: &Arc<Self>, name: &str, digest: [u8; 32]) -> Found {
+    pub(super) fn find(self: &Arc<Self>, name: &str, digest: [u8; 32], sent: Sent) -> Found {
         let mut inner = self.lock();
         inner.forget(&self.limits);
         self.counters().stand(inner.order.len(), inner.bytes);
         if let Some(entry) = inner.entries.get(name) {
             return match &entry.state {
-                _ if entry.digest != digest => Found::Another,
-                State::Running(waiting) => Found::Running(waiting.subscribe()),
+                _ if entry.digest.is_some_and(|own| own != digest) => Found::Another,
+                State::Running(waiting, _) => Found::Running(waiting.subscribe()),
                 State::Answered(kept) => Found::Answered(kept.clone()),
             };
         }
+        if sent == Sent::Again || (sent == Sent::Here && inner.forgot) {
+            return Found::Unknown;
+        }
         let (sender, receiver) = watch::channel(None);
-        let sender = Arc::new(sender);
-        inner.last += 1;
-        let entry = Entry {
-            number: inner.last,
-            digest,
-            state: State::Running(Arc::clone(&sender)),
-        };
-        inner.entries.insert(name.into(), entry);
+        let (sender, abandoned) = (Arc::new(sender), Arc::new(Notify::new()));
+        let state = State::Running(Arc::clone(&sender), Arc::clone(&abandoned));
+        inner.insert(name, Some(digest), state);
         let place = Place {
             store: Arc::clone(self),
             name: name.into(),
             sender,
+            abandoned,
             answered: false,
         };
         Found::New(place, receiver)
+    }
+
+    /// Has the request cancelled that a key stands for. If it has not come yet, it is answered with `gone` when it does.
+    pub(super) fn abandon(&self, name: &str, gone: Kept) -> Found {
+        let mut inner = self.lock();
+        let found = match inner.entries.get(name).map(|entry| &entry.state) {
+            Some(State::Answered(kept)) => Found::Answered(kept.clone()),
+            Some(State::Running(waiting, abandoned)) => {
+                abandoned.notify_one();
+                Found::Running(waiting.subscribe())
+            }
+            None => {
+                inner.insert(name, None, State::Answered(gone.clone()));
+                inner.answered(name, cost(name, &gone));
+                Found::Answered(gone)
+            }
+        };
+        inner.forget(&self.limits);
+        self.counters().stand(inner.order.len(), inner.bytes);
+        found
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -107,6 +131,25 @@ impl Store {
 }
 
 impl Inner {
+    fn insert(&mut self, name: &str, digest: Option<[u8; 32]>, state: State) {
+        self.last += 1;
+        let entry = Entry {
+            number: self.last,
+            digest,
+            state,
+        };
+        self.entries.insert(name.into(), entry);
+    }
+
+    /// Counts the answer that the entry of this name has now, and what it takes.
+    fn answered(&mut self, name: &str, cost: usize) {
+        if let Some(entry) = self.entries.get(name) {
+            self.bytes += cost;
+            self.order
+                .push_back((Instant::now(), entry.number, name.into()));
+        }
+    }
+
     /// Forgets what is too old, and the oldest of what is too much.
     fn forget(&mut self, limits: &Idempotency) {
         while let Some((at, ..)) = self.order.front() {
@@ -115,6 +158,7 @@ impl Inner {
                 return;
             }
             if let Some((_, number, name)) = self.order.pop_front() {
+                self.forgot = true;
                 self.remove(&name, number);
             }
         }
@@ -144,6 +188,7 @@ pub(super) struct Place {
     store: Arc<Store>,
     name: Box<str>,
     sender: Arc<watch::Sender<Option<Kept>>>,
+    abandoned: Arc<Notify>,
     answered: bool,
 }
 
@@ -153,17 +198,19 @@ impl Place {
         &self.sender
     }
 
+    /// Waits until nobody wants the answer any more.
+    pub(super) async fn abandoned(&self) {
+        self.abandoned.notified().await;
+    }
+
     /// Gives an answer to those who wait, and keeps one for those who come later.
     pub(super) fn answer(mut self, now: Kept, later: Kept) {
         self.answered = true;
         let mut inner = self.store.lock();
-        inner.bytes += cost(&self.name, &later);
         if let Some(entry) = inner.entries.get_mut(&*self.name) {
+            let cost = cost(&self.name, &later);
             entry.state = State::Answered(later);
-            let number = entry.number;
-            inner
-                .order
-                .push_back((Instant::now(), number, self.name.clone()));
+            inner.answered(&self.name, cost);
         }
         inner.forget(&self.store.limits);
         self.store.counters().stand(inner.order.len(), inner.bytes);
@@ -212,14 +259,14 @@ mod tests {
     }
 
     fn answer(store: &Arc<Store>, name: &str, size: usize) {
-        let Found::New(place, _) = store.find(name, [0; 32]) else {
+        let Found::New(place, _) = store.find(name, [0; 32], Sent::First) else {
             panic!("{name} is there already");
         };
         place.answer(kept(size), kept(size));
     }
 
     fn is_kept(store: &Arc<Store>, name: &str) -> bool {
-        matches!(store.find(name, [0; 32]), Found::Answered(_))
+        matches!(store.find(name, [0; 32], Sent::First), Found::Answered(_))
     }
 
     #[test]
@@ -247,12 +294,43 @@ mod tests {
         let store = store(limits);
         answer(&store, "a", 1);
         assert!(!is_kept(&store, "a"));
-        let Found::New(place, _) = store.find("b", [0; 32]) else {
+        let Found::New(place, _) = store.find("b", [0; 32], Sent::First) else {
             panic!("it is there already");
         };
-        assert!(matches!(store.find("b", [0; 32]), Found::Running(_)));
-        assert!(matches!(store.find("b", [1; 32]), Found::Another));
+        assert!(matches!(
+            store.find("b", [0; 32], Sent::First),
+            Found::Running(_)
+        ));
+        assert!(matches!(
+            store.find("b", [1; 32], Sent::First),
+            Found::Another
+        ));
         drop(place);
-        assert!(matches!(store.find("b", [1; 32]), Found::New(..)));
+        assert!(matches!(
+            store.find("b", [1; 32], Sent::First),
+            Found::New(..)
+        ));
+    }
+    #[test]
+    fn what_was_sent_before_runs_only_where_nothing_can_have_been_forgotten() {
+        let limits = Idempotency {
+            max_answers: 1,
+            ..Idempotency::default()
+        };
+        let store = store(limits);
+        let find = |name, sent| store.find(name, [0; 32], sent);
+        assert!(matches!(find("a", Sent::Again), Found::Unknown));
+        assert!(matches!(find("a", Sent::Here), Found::New(..)));
+        answer(&store, "b", 1);
+        answer(&store, "c", 1);
+        assert!(matches!(find("b", Sent::Here), Found::Unknown));
+        assert!(matches!(find("b", Sent::First), Found::New(..)));
+    }
+
+    #[test]
+    fn what_is_given_up_before_it_comes_is_answered_when_it_does() {
+        let store = store(Idempotency::default());
+        assert!(matches!(store.abandon("a", kept(1)), Found::Answered(_)));
+        assert!(is_kept(&store, "a"));
     }
 }

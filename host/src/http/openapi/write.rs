@@ -153,7 +153,7 @@ impl Operation<'_> {
         for (status, description) in [
             (
                 "409",
-                "Code 1002: the request was sent to another server first; whether it ran is not known here.",
+                "Code 1002: the request was sent before, and is not known here; it may have run.",
             ),
             (
                 "422",
@@ -209,7 +209,8 @@ fn parameters() -> Value {
         "IdempotencyKey": {
             "name": "Idempotency-Key", "in": "header", "schema": { "type": "string", "minLength": 1, "maxLength": LONGEST_KEY },
             "description": "Makes it safe to ask again: the same key with the same body returns the first answer, also while \
-                that runs; with another body it is refused.",
+                that runs; with another body it is refused. With `Idempotency-Repeat: true` it is answered only if the first \
+                is known, and never run; with `Idempotency-Abandon: true` the first is cancelled.",
         },
         "Traceparent": {
             "name": "traceparent", "in": "header", "schema": { "type": "string" },

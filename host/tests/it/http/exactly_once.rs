@@ -156,6 +156,65 @@ async fn another_server_does_not_run_what_the_first_may_have_run() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_was_sent_before_is_never_run_anew() {
+    let web = web(json!({ "max_answers": 1 })).await;
+    let path = "/api/v1/execute";
+    let repeat = |key| [("idempotency-key", key), ("idempotency-repeat", "true")];
+    let got = web.post_with(path, &repeat("never came"), add("w")).await;
+    assert_eq!(
+        (got.codes(), got.header("idempotency-replayed")),
+        ((409, 1002), None)
+    );
+    let first = execute(&web, "one", add("w")).await;
+    let instance = first.header("idempotency-instance").unwrap();
+    let again = web.post_with(path, &repeat("one"), add("w")).await;
+    assert_eq!(
+        (again.data(), &again.body),
+        (&json!({ "value": 1 }), &first.body)
+    );
+    assert_eq!(execute(&web, "two", add("w")).await.data()["value"], 2);
+    for mark in [
+        ("idempotency-repeat", "true"),
+        ("idempotency-instance", instance),
+    ] {
+        let headers = [("idempotency-key", "one"), mark];
+        let got = web.post_with(path, &headers, add("w")).await;
+        assert_eq!(got.codes(), (409, 1002), "{mark:?}: it was forgotten");
+    }
+    assert_eq!(execute(&web, "three", add("w")).await.data()["value"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_will_not_come_back_may_say_so() {
+    let web = web(json!({ "return_within": 600 })).await;
+    let body = json!({ "worker_id": "w", "action": "echo:sleep", "params": { "ms": 60_000 } });
+    let give_up = async |key| {
+        let headers = [("idempotency-key", key), ("idempotency-abandon", "true")];
+        let whose = json!({ "worker_id": "w" });
+        web.post_with("/api/v1/execute", &headers, whose).await
+    };
+    let feed = &web.engine.sandbox.observers.feed;
+    let (first, farewell) = tokio::join!(execute(&web, "k", body.clone()), async {
+        until("the call", || feed.running().pop()).await;
+        give_up("k").await
+    });
+    assert_eq!(
+        (first.codes(), farewell.codes()),
+        ((504, 2002), (504, 2002))
+    );
+    let ended = until("its end", || feed.recent().pop()).await;
+    assert_eq!((ended.code, ended.running), (None, false));
+
+    // It may overtake the request that it is about.
+    assert_eq!(give_up("late").await.codes(), (504, 2002));
+    assert_eq!(execute(&web, "late", body).await.codes(), (504, 2002));
+    assert_eq!(feed.recent().len(), 1, "it did not run");
+
+    let done = execute(&web, "done", add("w")).await;
+    assert_eq!(give_up("done").await.body, done.body);
+}
+
 /// Passes bytes on, and cuts the connection before the answer to the `cut`-th request.
 async fn cutting(to: std::net::SocketAddr, cut: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -263,4 +322,61 @@ async fn a_tool_that_is_called_by_its_own_address_takes_a_key_too() {
     let other = "/api/v1/tools/counter:get/call";
     let got = web.post_with(other, &headers, json!({})).await;
     assert_eq!(got.codes(), (422, 1002));
+}
+
+/// Passes each connection on to the next of these, and closes it after so many answers, or before the first.
+async fn relaying(to: Vec<(std::net::SocketAddr, usize)>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        for (to, answers) in to {
+            let (mut near, _) = listener.accept().await.unwrap();
+            let mut far = TcpStream::connect(to).await.unwrap();
+            let (mut asked, mut answer) = (vec![0; 65536], vec![0; 65536]);
+            let mut given = 0;
+            while given == 0 || given < answers {
+                tokio::select! {
+                    read = near.read(&mut asked) => match read {
+                        Ok(read @ 1..) => far.write_all(&asked[..read]).await.unwrap(),
+                        _ => break,
+                    },
+                    read = far.read(&mut answer) => match read {
+                        Ok(read @ 1..) if answers > 0 => {
+                            near.write_all(&answer[..read]).await.unwrap();
+                            given += 1;
+                        }
+                        _ => break,
+                    },
+                }
+            }
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_servers_at_one_address_the_second_does_not_run_what_the_first_ran() {
+    let (one, two) = (web(json!({})).await, web(json!({})).await);
+    let url = relaying(vec![(two.address, 1), (one.address, 0), (two.address, 9)]).await;
+    let client = Client::builder().url(url).worker_id("w").build().unwrap();
+    let first = client.execute("counter:add", &json!({}), None).await;
+    assert_eq!(first.unwrap().data, json!({ "value": 1 }));
+    let lost = client.execute("counter:add", &json!({}), None).await;
+    assert!(matches!(lost, Err(Error::Transport { .. })), "{lost:?}");
+    assert_eq!(execute(&two, "two", add("w")).await.data()["value"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_gives_up_has_its_call_cancelled() {
+    let web = web(json!({ "return_within": 600 })).await;
+    let url = format!("http://{}", web.address);
+    let builder = Client::builder().url(url).worker_id("w");
+    let client = builder.timeout(Duration::from_millis(100)).build().unwrap();
+    let late = client
+        .execute("echo:sleep", &json!({ "ms": 60_000 }), None)
+        .await;
+    assert!(matches!(late, Err(Error::Timeout { .. })), "{late:?}");
+    let feed = &web.engine.sandbox.observers.feed;
+    let ended = until("its end", || feed.recent().pop()).await;
+    assert_eq!((ended.code, ended.running), (None, false));
 }

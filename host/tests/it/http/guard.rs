@@ -67,7 +67,7 @@ async fn browsers_are_told_which_pages_may() {
         "https://app.example.org"
     );
     assert!(header("access-control-allow-methods").contains("POST"));
-    for name in ["x-api-key", "idempotency-key"] {
+    for name in ["x-api-key", "idempotency-key", "idempotency-repeat"] {
         assert!(
             header("access-control-allow-headers").contains(name),
             "{name}"
