@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -179,6 +181,54 @@ def test_the_exit_of_the_process_stops_its_server(url: str, binary: str) -> None
         print(started._server.pid)
         """
     assert not is_alive(int(run(program)))
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGHUP", "SIGKILL"])
+@pytest.mark.parametrize("forked", [False, True], ids=["alone", "with a child that goes on"])
+def test_the_death_of_the_process_stops_its_server(
+    url: str, binary: str, end: str, forked: bool
+) -> None:
+    program = f"""
+        import os, sys
+        from sandbox import Sandbox
+        started = Sandbox({url!r}, auto_start_server=True, binary={binary!r}).start_sync()
+        if {forked} and os.fork() == 0:
+            os.close(1)
+            sys.stdin.read()
+            os._exit(0)
+        print(started.get_server_log(), flush=True)
+        sys.stdin.read()
+        """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as dying:
+        assert dying.stdout is not None
+        config = Path(dying.stdout.readline().strip().split(" ", 1)[1])
+        address = ("127.0.0.1", int(url.rsplit(":", 1)[1]))
+        with socket.create_connection(address, timeout=20) as watching:
+            dying.send_signal(getattr(signal, end))
+            assert watching.recv(1) == b"", "it ends, and its connections with it"
+        _until_gone(config.parent)
+
+
+def _until_gone(folder: Path) -> None:
+    deadline = time.monotonic() + 20
+    while folder.exists():
+        assert time.monotonic() < deadline
+
+
+def test_a_server_that_has_ended_is_watched_no_more(url: str, binary: str) -> None:
+    # Its process number may be another one's by now.
+    with Sandbox(url, auto_start_server=True, binary=binary) as started:
+        server = started._server
+        assert server is not None
+        watcher = server._watcher._process
+        assert watcher is not None
+        server._process.kill()
+        server._process.wait()
+        assert server.exit_code is not None
+        assert watcher.returncode == 0
 
 
 def test_a_forked_child_does_not_stop_its_parents_server(url: str, binary: str) -> None:

@@ -4,7 +4,7 @@ Only ever stops what this very process started: not a server that was there
 before, not one that another process started meanwhile, and not, in a forked
 child, its parent's. Several `Sandbox` objects of a process that ask for the
 same address share one server, which stops with the last of them, or when the
-process exits.
+process ends: when it exits here, and when it is killed by `watcher.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from .config import get_default_config
 from .errors import SandboxServerStartError
+from .watcher import Watcher
 
 #: Seconds between asking a server to end and killing it: longer than it lets
 #: running calls go on when it is stopped.
@@ -107,11 +108,15 @@ class ServerProcess:
         except OSError as error:
             self._discard_files()
             raise SandboxServerStartError(f"cannot run {binary}: {error}") from error
+        self._watcher = Watcher(self._process.pid, self._directory)
 
     @property
     def exit_code(self) -> int | None:
         """Its exit code, or None while it runs."""
-        return self._process.poll()
+        code = self._process.poll()
+        if code is not None and self._owner == os.getpid():
+            self._watcher.dismiss()
+        return code
 
     @property
     def pid(self) -> int:
@@ -144,7 +149,12 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._watcher.dismiss()
         self._discard_files()
+
+    def forget(self) -> None:
+        """In a forked child, whose server this is not."""
+        self._watcher.forget()
 
     def _discard_files(self) -> None:
         self._output.close()
@@ -185,6 +195,11 @@ class _Servers:
                 return
             self._running = {key: each for key, each in self._running.items() if each is not server}
         server.stop()
+
+    def forget_all(self) -> None:
+        # Without the lock, which may have been held at the fork.
+        for server in self._running.values():
+            server.forget()
 
     def stop_all(self) -> None:
         with self._lock:
@@ -232,6 +247,11 @@ def _forget_parent() -> None:
     _servers = _Servers()
 
 
+def _begin_child() -> None:
+    _servers.forget_all()
+    _forget_parent()
+
+
 atexit.register(_stop_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_parent)
+    os.register_at_fork(after_in_child=_begin_child)
