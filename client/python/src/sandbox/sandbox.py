@@ -1,6 +1,6 @@
 """`Sandbox`: what an agent program uses.
 
-It joins a client (`client.py`), a server that it may start (`server.py`), and
+It joins a client (`client.py`), a server that it finds or starts (`reach.py`), and
 summaries of session operations (`reports.py`); every asynchronous method has a
 blocking twin (`sync.py`).
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 import time
 from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from .errors import (
     SandboxSessionError,
 )
 from .protocol import DEFAULT_SERVER_URL, Envelope
+from .reach import reach
 from .reports import Resources
 from .sync import stream_twin, twin
 
@@ -42,10 +44,6 @@ __all__ = [
 ]
 
 _log = logging.getLogger("sandbox")
-
-#: The first pause, in seconds, between two looks at a server that is starting:
-#: it usually takes less than a tenth of one.
-FIRST_PAUSE = 0.02
 
 
 class Sandbox:
@@ -82,6 +80,8 @@ class Sandbox:
         )
         self._client: HTTPServiceClient | None = None
         self._server: server.ServerProcess | None = None
+        #: Held for an instant, where those two change together.
+        self._lock = threading.Lock()
         if self._config.log_level:
             _log.setLevel(self._config.log_level.upper())
 
@@ -130,8 +130,9 @@ class Sandbox:
         if self._client is not None:
             return self
         client = HTTPServiceClient(config=self._config.client_config())
+        leased: server.ServerProcess | None = None
         try:
-            await self._reach(client)
+            leased = await reach(client, self._config)
             backends = warmup_resources or self._config.warmup_resources
             if backends:
                 outcome = await client.warmup(backends)
@@ -139,9 +140,16 @@ class Sandbox:
                     _log.warning("not all of %s could be warmed up: %s", backends, outcome)
         except BaseException:
             await client.close()
-            await self._release_server()
+            await _release(leased)
             raise
-        self._client = client
+        with self._lock:
+            # One of several that start at the same time; the others step back.
+            # None waits for another: that may run on the loop that would wait.
+            if self._client is None:
+                self._client, self._server = client, leased
+                return self
+        await client.close()
+        await _release(leased)
         return self
 
     async def close(self, destroy_sessions: bool = False) -> None:
@@ -151,10 +159,14 @@ class Sandbox:
             destroy_sessions: End this worker's sessions too. Otherwise they
                 live on in a server that lives on, until they expire.
         """
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close(destroy_sessions=destroy_sessions)
-        await self._release_server()
+        with self._lock:
+            client, self._client = self._client, None
+            leased, self._server = self._server, None
+        try:
+            if client is not None:
+                await client.close(destroy_sessions=destroy_sessions)
+        finally:
+            await _release(leased)
 
     async def shutdown_server(
         self, force: bool = False, cleanup_sessions: bool = True
@@ -421,8 +433,6 @@ class Sandbox:
         """The end of what the server printed; None if it was not started here."""
         return None if self._server is None else self._server.output(tail_lines)
 
-    # Finding the server.
-
     def _started(self) -> HTTPServiceClient:
         if self._client is None:
             raise SandboxConnectionError(
@@ -430,50 +440,10 @@ class Sandbox:
             )
         return self._client
 
-    async def _reach(self, client: HTTPServiceClient) -> None:
-        """Returns once the server is ready; starts it if that is allowed and needed."""
-        config = self._config
-        if config.auto_start_server:
-            self._server = server.join(self.server_url)
-        deadline = time.monotonic() + config.server_startup_timeout
-        pause = FIRST_PAUSE
-        while True:
-            # Looked at in this order: one that lost the race for its port has
-            # exited, and the winner, which answers, is as good.
-            exit_code = None if self._server is None else self._server.exit_code
-            state = await client.readiness()
-            if state == "ready":
-                return
-            if state == "absent":
-                if exit_code is not None:
-                    raise self._start_error(f"the server exited with code {exit_code}")
-                if self._server is None:
-                    await self._start_server(client)
-            if time.monotonic() > deadline:
-                raise self._late(state)
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, config.server_check_interval)
 
-    async def _start_server(self, client: HTTPServiceClient) -> None:
-        if not self._config.auto_start_server:
-            await client.connect()  # Its error says why nothing answers.
-            raise SandboxConnectionError(f"{self.server_url} does not answer /ready")
-        binary, path = self._config.binary, self._config.server_config_path
-        self._server = server.lease(self.server_url, binary, path)
-        _log.info("started a server at %s (pid %d)", self.server_url, self._server.pid)
-
-    def _late(self, state: str) -> SandboxError:
-        said = f"{self.server_url} is {state} after {self._config.server_startup_timeout:g} s"
-        return SandboxConnectionError(said) if self._server is None else self._start_error(said)
-
-    def _start_error(self, message: str) -> SandboxServerStartError:
-        output = "" if self._server is None else self._server.output(server.QUOTED_LINES)
-        return SandboxServerStartError(message, output)
-
-    async def _release_server(self) -> None:
-        leased, self._server = self._server, None
-        if leased is not None:
-            await asyncio.to_thread(server.release, leased)
+async def _release(leased: server.ServerProcess | None) -> None:
+    if leased is not None:
+        await asyncio.to_thread(server.release, leased)
 
 
 async def _all_of(
