@@ -24,7 +24,7 @@ from urllib.parse import quote
 from .config import HTTPClientConfig
 from .errors import HTTPClientError, SandboxConnectionError, SandboxSessionError
 from .once import post_once
-from .protocol import DEFAULT_SERVER_URL, Envelope, HTTPEndpoints, is_envelope
+from .protocol import DEFAULT_SERVER_URL, Envelope, HTTPEndpoints, is_envelope, objects
 from .transport import Answer, Transport
 
 __all__ = [
@@ -197,6 +197,8 @@ class HTTPServiceClient:
         events = self._transport.stream(HTTPEndpoints.EXECUTE, wait=wait, body=body)
         try:
             async for event, data in events:
+                if not isinstance(data, dict) or (event == "result" and not is_envelope(data)):
+                    raise self._foreign(Answer(200, {event: data}))
                 yield event, data
         finally:
             # Now, and not when the garbage is collected: leaving cancels the call.
@@ -275,12 +277,17 @@ class HTTPServiceClient:
         Raises:
             SandboxSessionError: If the server refuses.
         """
-        envelope = await self._post(HTTPEndpoints.SESSION_LIST, {}, repeatable=True)
-        sessions = (envelope.get("data") or {}).get("sessions")
-        if envelope["code"] != 0 or not isinstance(sessions, list):
+        answer = await self._answer(HTTPEndpoints.SESSION_LIST, {}, repeatable=True)
+        envelope = answer.body
+        if envelope["code"] != 0:
             raise SandboxSessionError(
-                f"cannot list sessions: {envelope['message']}", response=envelope
+                f"cannot list sessions: {envelope['message']}", answer.status, envelope
             )
+        data = envelope.get("data")
+        listed = data.get("sessions") if isinstance(data, dict) else None
+        sessions = objects(listed, "resource_type")
+        if sessions is None:
+            raise self._foreign(answer)
         return sessions
 
     async def refresh_session(self, resource_type: str | None = None) -> Envelope:
@@ -324,8 +331,11 @@ class HTTPServiceClient:
     async def list_tools(self, include_hidden: bool = False) -> list[dict[str, Any]]:
         """All tools, with their schemas."""
         query = {"include_hidden": "true" if include_hidden else "false"}
-        tools = (await self._bare("GET", HTTPEndpoints.TOOLS_LIST, query=query)).get("tools")
-        return tools if isinstance(tools, list) else []
+        body = await self._bare("GET", HTTPEndpoints.TOOLS_LIST, query=query, has="tools")
+        tools = objects(body["tools"], "name")
+        if tools is None:
+            raise self._foreign(Answer(200, body))
+        return tools
 
     async def get_tool_schema(self, tool_name: str) -> dict[str, Any]:
         """One tool, with its schema.
@@ -334,23 +344,27 @@ class HTTPServiceClient:
             HTTPClientError: If there is no such tool.
         """
         path = HTTPEndpoints.TOOLS_SCHEMA.format(tool_name=quote(tool_name, safe=":"))
-        return await self._bare("GET", path)
+        return await self._bare("GET", path, has="input_schema")
 
     async def warmup(self, backends: Sequence[str] | None = None) -> dict[str, Any]:
         """Warms up the named backends, or all."""
         body = {"backends": None if backends is None else list(backends)}
-        return await self._bare("POST", HTTPEndpoints.WARMUP, body, wait=self._lifecycle_wait)
+        return await self._bare(
+            "POST", HTTPEndpoints.WARMUP, body, wait=self._lifecycle_wait, has="status"
+        )
 
     async def get_warmup_status(self) -> dict[str, Any]:
         """Which backends are loaded, and which are warm."""
-        return await self._bare("GET", HTTPEndpoints.WARMUP_STATUS)
+        return await self._bare("GET", HTTPEndpoints.WARMUP_STATUS, has="backends")
 
     async def shutdown_server(
         self, force: bool = False, cleanup_sessions: bool = True
     ) -> dict[str, Any]:
         """Asks the server to stop; it answers first, then ends its calls and exits."""
         body = {"force": force, "cleanup_sessions": cleanup_sessions}
-        return await self._bare("POST", HTTPEndpoints.SHUTDOWN, body, wait=self._lifecycle_wait)
+        return await self._bare(
+            "POST", HTTPEndpoints.SHUTDOWN, body, wait=self._lifecycle_wait, has="status"
+        )
 
     # Below the routes.
 
@@ -378,6 +392,18 @@ class HTTPServiceClient:
         repeatable: bool = False,
         once: bool = False,
     ) -> Envelope:
+        answer = await self._answer(path, body, wait=wait, repeatable=repeatable, once=once)
+        return answer.body
+
+    async def _answer(
+        self,
+        path: str,
+        body: dict[str, Any],
+        *,
+        wait: float | None = None,
+        repeatable: bool = False,
+        once: bool = False,
+    ) -> Answer:
         body = {"worker_id": self.worker_id, **body}
         wait = wait or self.config.timeout
         if once:
@@ -388,7 +414,7 @@ class HTTPServiceClient:
             )
         if not is_envelope(answer.body):
             raise self._foreign(answer)
-        return answer.body
+        return answer
 
     async def _bare(
         self,
@@ -396,6 +422,7 @@ class HTTPServiceClient:
         path: str,
         body: dict[str, Any] | None = None,
         *,
+        has: str,
         wait: float | None = None,
         query: dict[str, str] | None = None,
     ) -> dict[str, Any]:
@@ -407,9 +434,9 @@ class HTTPServiceClient:
             wait=wait or self.config.timeout,
             repeatable=method == "GET",
         )
-        if answer.status < 400:
+        if answer.status < 400 and has in answer.body:
             return answer.body
-        if is_envelope(answer.body):
+        if answer.status >= 400 and is_envelope(answer.body):
             raise HTTPClientError(str(answer.body["message"]), answer.status, answer.body)
         raise self._foreign(answer)
 

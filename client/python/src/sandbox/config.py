@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import os
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,7 +108,7 @@ class SandboxConfig:
     server_config_path: str | None = None
     server_startup_timeout: float = 30.0
     server_check_interval: float = 0.5
-    warmup_resources: list[str] | None = None
+    warmup_resources: str | Sequence[str] | None = None
     retry_count: int = 3
     log_level: str | None = None
     api_key: str | None = field(default=None, repr=False)

@@ -39,3 +39,11 @@ def is_envelope(body: dict[str, Any]) -> bool:
     """Whether a decoded body is an envelope, and not a bare answer."""
     code = body.get("code")
     return isinstance(code, int) and not isinstance(code, bool) and "message" in body
+
+
+def objects(value: Any, key: str) -> list[dict[str, Any]] | None:
+    """The decoded value, if it is a list of objects, each with a name under `key`."""
+    if not isinstance(value, list):
+        return None
+    named = (isinstance(each, dict) and isinstance(each.get(key), str) for each in value)
+    return value if all(named) else None

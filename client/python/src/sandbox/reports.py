@@ -22,14 +22,32 @@ def requested(resources: Resources, config: Mapping[str, Any] | None) -> dict[st
         SandboxSessionError: If that cannot be read from `resources`.
     """
     if isinstance(resources, str):
-        return {resources: dict(config or {})}
+        return {resources: _config(config)}
     if isinstance(resources, Mapping):
-        return {name: dict(own or {}) for name, own in resources.items()}
-    if isinstance(resources, (list, tuple)):
-        return {name: dict(config or {}) for name in resources}
+        wanted = {name: _config(own) for name, own in resources.items()}
+    elif isinstance(resources, (list, tuple)):
+        wanted = {_name(name): _config(config) for name in resources}
+    else:
+        raise SandboxSessionError(
+            "resources must be a name, a list of names, or a mapping of names to configs, "
+            f"not {type(resources).__name__}"
+        )
+    for name in wanted:
+        _name(name)
+    return wanted
+
+
+def _name(name: Any) -> str:
+    if isinstance(name, str):
+        return name
+    raise SandboxSessionError(f"the name of a resource must be text, not {type(name).__name__}")
+
+
+def _config(config: Any) -> dict[str, Any]:
+    if config is None or isinstance(config, Mapping):
+        return dict(config or {})
     raise SandboxSessionError(
-        "resources must be a name, a list of names, or a mapping of names to configs, "
-        f"not {type(resources).__name__}"
+        f"the config of a session must be a mapping, not {type(config).__name__}"
     )
 
 

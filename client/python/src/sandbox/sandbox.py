@@ -69,7 +69,7 @@ class Sandbox:
         server_url: str = DEFAULT_SERVER_URL,
         worker_id: str | None = None,
         config: SandboxConfig | None = None,
-        warmup_resources: list[str] | None = None,
+        warmup_resources: str | Sequence[str] | None = None,
         **options: Any,
     ) -> None:
         self._config = config or SandboxConfig(
@@ -116,16 +116,17 @@ class Sandbox:
 
     # Life.
 
-    async def start(self, warmup_resources: list[str] | None = None) -> Sandbox:
+    async def start(self, warmup_resources: str | Sequence[str] | None = None) -> Sandbox:
         """Finds the server, or starts one, and waits until it is ready.
 
         Args:
-            warmup_resources: Backends to warm up, instead of the configured
-                ones. One that cannot be is logged, and reported by its calls.
+            warmup_resources: One backend or several to warm up, instead of the
+                configured ones. One that cannot be is logged, and reported by its calls.
 
         Raises:
             SandboxConnectionError: If no server is there and none may be started.
             SandboxServerStartError: If the one started here does not get ready.
+            HTTPClientError: If the server refuses to warm up, for want of a key for one.
         """
         if self._client is not None:
             return self
@@ -135,7 +136,7 @@ class Sandbox:
             leased = await reach(client, self._config)
             backends = warmup_resources or self._config.warmup_resources
             if backends:
-                outcome = await client.warmup(backends)
+                outcome = await client.warmup(_names(backends))
                 if outcome.get("status") != "success":
                     _log.warning("not all of %s could be warmed up: %s", backends, outcome)
         except BaseException:
@@ -388,8 +389,7 @@ class Sandbox:
 
     async def warmup(self, resources: str | Sequence[str] | None = None) -> dict[str, Any]:
         """Warms up one backend, several, or all, so that no call has to wait for it."""
-        names = [resources] if isinstance(resources, str) else resources
-        return await self._started().warmup(names)
+        return await self._started().warmup(None if resources is None else _names(resources))
 
     async def get_warmup_status(self) -> dict[str, Any]:
         """Which backends are loaded, and which are warm."""
@@ -439,6 +439,10 @@ class Sandbox:
                 "not started: call start(), or use it as a context manager"
             )
         return self._client
+
+
+def _names(resources: str | Sequence[str]) -> Sequence[str]:
+    return [resources] if isinstance(resources, str) else resources
 
 
 async def _release(leased: server.ServerProcess | None) -> None:

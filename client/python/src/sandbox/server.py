@@ -234,7 +234,7 @@ def _address(url: str) -> tuple[str, int]:
     """Where a server must listen to be reached at `url`."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    return ("127.0.0.1" if host == "localhost" else host), parts.port or 80
+    return ("127.0.0.1" if host == "localhost" else host), 80 if parts.port is None else parts.port
 
 
 def _stop_all() -> None:

@@ -74,14 +74,15 @@ class Transport:
     """The connections to one server.
 
     Raises:
-        SandboxConnectionError: If `base_url` is not an http(s) address.
+        SandboxConnectionError: If `base_url` is not an http(s) address, or `api_key`
+            cannot be sent.
     """
 
     def __init__(
         self, base_url: str, *, api_key: str | None, attempts: int, retry_delay: float
     ) -> None:
         self.base_url = _checked_url(base_url)
-        self._api_key = api_key
+        self._api_key = _checked_key(api_key)
         self.attempts = max(1, attempts)
         self._retry_delay = retry_delay
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
@@ -226,6 +227,13 @@ class Transport:
         headers = {"Content-Type": "application/json"}
         if self._api_key:
             headers["Authorization"] = f"Bearer {self._api_key}"
+        try:
+            return self._httpx_client(headers)
+        except (ImportError, ValueError) as error:
+            # A proxy of the environment that httpx cannot use as it is installed.
+            raise SandboxConnectionError(f"cannot connect to {self.base_url}: {error}") from error
+
+    def _httpx_client(self, headers: dict[str, str]) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             base_url=self.base_url,
             headers=headers,
@@ -314,11 +322,25 @@ def _checked_url(text: str) -> httpx.URL:
         url = httpx.URL(text.rstrip("/"))
     except httpx.InvalidURL as error:
         raise SandboxConnectionError(f"not a server address: {text!r} ({error})") from error
-    if url.scheme not in ("http", "https") or not url.host:
+    # Whatever httpx has read as one, only these are ports.
+    is_port = url.port is None or 0 < url.port < 65536
+    if url.scheme not in ("http", "https") or not url.host or not is_port:
         raise SandboxConnectionError(
             f"not a server address: {text!r}; it looks like http://localhost:18890"
         )
     return url
+
+
+def _checked_key(key: str | None) -> str | None:
+    """The key without the line end of the file that it may be from."""
+    key = (key or "").strip()
+    if not (key.isascii() and key.isprintable()):
+        # Not shown: it is a secret.
+        raise SandboxConnectionError(
+            "the API key has characters that cannot be sent; is it the right one? "
+            "(api_key= or SANDBOX_API_KEY)"
+        )
+    return key or None
 
 
 def _is_loopback(host: str) -> bool:
