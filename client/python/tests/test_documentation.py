@@ -1,7 +1,9 @@
-"""Every Python example of the documentation runs, and prints what it says it prints."""
+"""Every Python example of the documentation runs and prints what it says, and JSON is JSON."""
 
 from __future__ import annotations
 
+import inspect
+import json
 import re
 from pathlib import Path
 
@@ -16,6 +18,27 @@ PAGES = ["docs/agents-python.md", "client/python/README.md"]
 
 #: A Python block, and the text block that comes next, if one does.
 BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.DOTALL)
+
+
+JSON_BLOCK = re.compile(r"^```json\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def pages() -> list[str]:
+    listed = ["*.md", "docs/*.md", "plugins/*/README.md", "plugins/*/*/README.md", "client/*/*.md"]
+    return sorted(str(page.relative_to(ROOT)) for each in listed for page in ROOT.glob(each))
+
+
+@pytest.mark.parametrize("page", pages())
+def test_what_is_called_json_is_json(page: str) -> None:
+    for match in JSON_BLOCK.finditer((ROOT / page).read_text()):
+        json.loads(match[1])
+
+
+def test_every_method_is_in_the_table() -> None:
+    table = (ROOT / "docs/agents-python.md").read_text().split("## All methods")[1]
+    for name, method in inspect.getmembers(Sandbox, inspect.isroutine):
+        if not name.startswith("_") and not name.endswith("_sync"):
+            assert f"| `{name}(" in table, method
 
 
 def examples() -> list[ParameterSet]:
