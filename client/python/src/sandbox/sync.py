@@ -103,8 +103,9 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         )
     call = _Call(coroutine)
     loop = _background.loop()
-    loop.call_soon_threadsafe(call.begin)
     try:
+        # Within, as an interrupt may come as soon as the other thread has this.
+        loop.call_soon_threadsafe(call.begin)
         return call.outcome.result()
     except BaseException:
         if not call.outcome.done():
@@ -132,6 +133,9 @@ class _Call(Generic[T]):
     def cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
+        else:  # Interrupted before it could begin, which it never will now.
+            self._coroutine.close()
+            self.outcome.cancel()
 
     def _done(self, task: asyncio.Task[T]) -> None:
         if task.cancelled():
