@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import pickle
 import re
 from typing import Any
 
@@ -305,3 +306,9 @@ def test_old_imports_still_work() -> None:
     assert issubclass(SandboxConnectionError, HTTPClientError)
     assert issubclass(HTTPClientError, SandboxError)
     assert issubclass(SandboxServerStartError, SandboxError)
+
+
+async def test_one_that_is_not_started_may_be_copied_to_another_process(server: Loopback) -> None:
+    copy = pickle.loads(pickle.dumps(Sandbox(server.url, worker_id="w")))
+    async with copy:
+        assert (await copy.execute("t"))["data"]["worker_id"] == "w"

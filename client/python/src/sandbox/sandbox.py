@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
@@ -44,6 +45,10 @@ __all__ = [
 ]
 
 _log = logging.getLogger("sandbox")
+
+# Held for an instant, where a sandbox's client and server change together. Not the
+# sandbox's own: a program may copy one, or pickle it for another process.
+_changing = threading.Lock()
 
 
 class Sandbox:
@@ -80,8 +85,6 @@ class Sandbox:
         )
         self._client: HTTPServiceClient | None = None
         self._server: server.ServerProcess | None = None
-        #: Held for an instant, where those two change together.
-        self._lock = threading.Lock()
         if self._config.log_level:
             _log.setLevel(self._config.log_level.upper())
 
@@ -143,7 +146,7 @@ class Sandbox:
             await client.close()
             await _release(leased)
             raise
-        with self._lock:
+        with _changing:
             # One of several that start at the same time; the others step back.
             # None waits for another: that may run on the loop that would wait.
             if self._client is None:
@@ -160,7 +163,7 @@ class Sandbox:
             destroy_sessions: End this worker's sessions too. Otherwise they
                 live on in a server that lives on, until they expire.
         """
-        with self._lock:
+        with _changing:
             client, self._client = self._client, None
             leased, self._server = self._server, None
         try:
@@ -465,3 +468,13 @@ async def _all_of(
 def create_sandbox(server_url: str = DEFAULT_SERVER_URL, **options: Any) -> Sandbox:
     """`Sandbox(server_url, ...)`."""
     return Sandbox(server_url=server_url, **options)
+
+
+def _forget_parent() -> None:
+    # It may have been held at the fork.
+    global _changing
+    _changing = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parent)
