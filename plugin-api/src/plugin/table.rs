@@ -1,7 +1,7 @@
 //! The functions that cross: each guards against panics, and hands on to the instance behind its handle.
 #![expect(unsafe_code, reason = "these functions are the ABI")]
 
-use std::{mem::MaybeUninit, ptr, sync::Arc};
+use std::{ptr, sync::Arc};
 
 use super::{
     guard::{guard, guard_for, panicked},
@@ -65,33 +65,21 @@ pub unsafe fn entry(host: *const Host) -> *const Plugin {
     .unwrap_or(ptr::null())
 }
 
-/// Copies a struct that begins with its size: `min(size)` bytes, the rest zero.
+/// Copies a struct that begins with its size.
 ///
 /// `None` for a null pointer, and for one that is smaller than the frozen struct.
 ///
 /// # Safety
 ///
-/// `source` must be null or point to a size and as many readable bytes as it says; all bytes zero
-/// must be a valid `T`, or the source at least as large as `T`.
+/// `source` must be null or point to a size and as many readable bytes as it says, of which those of `T` are a `T`.
 pub(crate) unsafe fn copy_sized<T: Copy>(source: *const T) -> Option<T> {
     if source.is_null() {
         return None;
     }
     // SAFETY: the struct begins with its size.
     let size = unsafe { source.cast::<usize>().read() };
-    if size < size_of::<T>() {
-        return None;
-    }
-    let mut copy = MaybeUninit::<T>::zeroed();
-    // SAFETY: both sides have at least `size_of::<T>()` bytes, and the whole copy is written.
-    unsafe {
-        ptr::copy_nonoverlapping(
-            source.cast::<u8>(),
-            copy.as_mut_ptr().cast(),
-            size_of::<T>(),
-        );
-        Some(copy.assume_init())
-    }
+    // SAFETY: it has as many bytes as it says, and those of `T` are one.
+    (size >= size_of::<T>()).then(|| unsafe { source.read() })
 }
 
 unsafe extern "C" fn describe(class: Slice, outcome: *mut Outcome) {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::document::{Document, DocumentError, Id, hex};
+use crate::document::{Document, DocumentError, Id};
 
 /// No document is as long as this; a file that has such a line is no JSON Lines file.
 const MAX_LINE_BYTES: u64 = 64 * 1024 * 1024;
@@ -126,7 +126,7 @@ impl Corpus {
         Ok(Fingerprint {
             bytes: self.bytes,
             modified_ns: self.modified_ns,
-            sha256: hex(&hash.finalize()),
+            sha256: hex::encode(hash.finalize()),
         })
     }
 

@@ -119,17 +119,7 @@ fn id_of(title: &str, contents: &str) -> String {
     // No title can hold a zero byte's place in another's contents.
     hash.update([0]);
     hash.update(contents.as_bytes());
-    hex(&hash.finalize()[..16])
-}
-
-/// Lower-case hex digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
-    let digits = bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-    digits.collect()
+    hex::encode(&hash.finalize()[..16])
 }
 
 #[cfg(test)]

@@ -9,8 +9,6 @@ use tantivy::{
     schema::{Field, IndexRecordOption},
 };
 
-use crate::document::hex;
-
 /// A filter with more fields is a mistake, and would cost a lookup for each.
 const MAX_FIELDS: usize = 32;
 
@@ -122,7 +120,7 @@ fn scalar(field: &str, value: &Value) -> Option<String> {
     if term.len() <= MAX_TERM_BYTES {
         return Some(term);
     }
-    Some(format!("#{}", hex(&Sha256::digest(term.as_bytes()))))
+    Some(format!("#{}", hex::encode(Sha256::digest(term.as_bytes()))))
 }
 
 /// `1`, `1.0` and `1e0` are one number.

@@ -25,7 +25,7 @@ use self::{
 };
 use crate::{
     cutting::{Cutting, embedded_text},
-    document::{Document, hex},
+    document::Document,
     index::{
         Changed, Counts, Filter, Hit, IndexError, Passage, Place, Progress, Question, fuse, hash,
     },
@@ -247,7 +247,7 @@ fn new_mark(ids: &[String]) -> String {
     let process = std::process::id().to_string();
     let mut parts: Vec<&str> = vec![&now, &process];
     parts.extend(ids.iter().map(String::as_str));
-    hex(&hash(&parts).to_be_bytes())
+    hex::encode(hash(&parts).to_be_bytes())
 }
 
 /// The points of documents, in requests.

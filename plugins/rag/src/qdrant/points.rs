@@ -9,7 +9,7 @@ use qdrant_client::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    document::{Document, hex},
+    document::Document,
     index::{Passage, hash, terms_of},
     text::each_term,
 };
@@ -127,7 +127,7 @@ pub(super) fn query_of_words(terms: &[String]) -> Query {
 /// document that is written again takes its own places.
 fn id_of(document: &str, number: usize) -> String {
     let hash = Sha256::digest(format!("{number}\0{document}"));
-    let digits = hex(&hash[..16]);
+    let digits = hex::encode(&hash[..16]);
     let part = |from: usize, to: usize| &digits[from..to];
     format!(
         "{}-{}-{}-{}-{}",
