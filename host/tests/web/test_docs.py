@@ -55,7 +55,7 @@ def test_a_call_is_cancelled_in_the_server(server: Server, open_page: Open) -> N
     page.get_by_label("ms").fill("600000")
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Cancelled")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_text("Cancelled, in the server too.")
 
 
 def test_a_key_is_asked_for_and_kept_in_the_tab(start: Callable[..., Server], open_page: Open) -> None:
