@@ -79,6 +79,10 @@ impl Client {
                 Ok(answer) if answer.is_for_now() => {}
                 // Whether it runs nobody knows; it may be back soon.
                 Err(Error::Transport { .. } | Error::Connect { .. }) => {}
+                Err(Error::Timeout { .. }) => {
+                    self.abandon(path, &key).await;
+                    break;
+                }
                 Ok(_) | Err(_) => break,
             }
         }

@@ -239,7 +239,7 @@ impl Backend {
     }
 
     /// Asks the backend how it is: what its `probe` found, or what is wrong. Nothing when it is cold, or cannot say.
-    pub async fn probe(&self, limit: Duration) -> Option<Result<Value, Failure>> {
+    pub async fn probe(self: &Arc<Self>, limit: Duration) -> Option<Result<Value, Failure>> {
         if !self.is_warm() {
             return None;
         }
@@ -253,7 +253,12 @@ impl Backend {
             ..Request::default()
         };
         let pending = self.handle.start(Function::Probe, &request, None, None);
-        let leave = |pending| self.lock().stuck = Some(pending);
+        let leave = |pending| {
+            let before = self.lock().stuck.replace(pending);
+            if let Some(before) = before {
+                self.leave(&doing, before);
+            }
+        };
         let end = invoke(pending, limit, self.called_off.cancelled(), leave);
         let answer = match answered(end.await, &doing, limit) {
             Ok(answer) => answer,

@@ -15,9 +15,11 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
+    time::Duration,
 };
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 /// The environment variable that names the server that started a process.
@@ -79,7 +81,8 @@ impl Instance {
         let directory = base()?.join(&name);
         make(&directory)?;
         let lock = File::create(directory.join(LOCK))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        // It is free, or looked at for an instant by a server that sweeps. Where nothing can be locked, ids must do.
+        let _ = flock(&lock, FlockOperation::LockExclusive);
         let mut reaper = Command::new("/proc/self/exe")
             .arg(REAP)
             .arg(&name)
@@ -220,10 +223,17 @@ fn is_dead(name: &str) -> bool {
 }
 
 /// Whether the server's directory is held by a process, which may be one of another process-id namespace: containers
-/// can share a directory for temporary files.
+/// can share a directory for temporary files. One that has just been made is about to be.
 fn is_locked(name: &str) -> bool {
-    let lock = base().and_then(|base| File::open(base.join(name).join(LOCK)));
-    lock.is_ok_and(|lock| flock(lock, FlockOperation::NonBlockingLockShared).is_err())
+    const BEGINNING: Duration = Duration::from_secs(2);
+    let Ok(directory) = base().map(|base| base.join(name)) else {
+        return false;
+    };
+    if let Ok(lock) = File::open(directory.join(LOCK)) {
+        return flock(lock, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK);
+    }
+    let made = fs::metadata(directory).and_then(|metadata| metadata.modified());
+    made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age < BEGINNING))
 }
 
 /// The process id in a server's name.

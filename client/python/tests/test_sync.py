@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import os
 import signal
 import subprocess
@@ -12,6 +14,7 @@ import pytest
 from loopback import Answer, Loopback, Raw, Request, loopback, protocol
 
 from sandbox import Sandbox
+from sandbox.sync import _Call
 
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nevent: output\ndata: {}\n\n"
 
@@ -104,3 +107,9 @@ def test_a_parameter_of_a_tool_may_have_any_name() -> None:
     with loopback(protocol) as server, Sandbox(server.url) as sandbox:
         answer = sandbox.execute_sync("t", self=1)
         assert answer["data"]["params"] == {"self": 1}
+
+
+def test_a_call_that_is_interrupted_before_it_begins_is_not_waited_for() -> None:
+    call = _Call(asyncio.sleep(60))
+    call.cancel()
+    assert concurrent.futures.wait([call.outcome], timeout=5).done

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ConfigFile, block_on, client,
-    serve::{Interrupts, Log, Prepared, Start, run_server, stop},
+    serve::{Interrupts, Log, Prepared, Start, part, run_server, stop},
 };
 use crate::{config::LogLevel, logging::Format, mcp};
 
@@ -64,7 +64,7 @@ async fn serve(prepared: Prepared) -> anyhow::Result<ExitCode> {
         served = mcp::serve_stdio(Arc::clone(&sandbox), closing.clone()) => served,
         () = interrupts.next() => Ok(()),
     };
-    stop(&sandbox, grace, &mut interrupts).await;
-    sandbox.observers.close().await;
+    let forced = stop(&sandbox, grace, &mut interrupts).await;
+    part(sandbox.observers.close(), forced, &mut interrupts).await;
     served.map(|()| ExitCode::SUCCESS)
 }

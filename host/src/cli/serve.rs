@@ -136,18 +136,22 @@ pub(super) fn run_server<W: Future<Output = anyhow::Result<ExitCode>>>(
     work: impl FnOnce(Prepared) -> W,
 ) -> anyhow::Result<ExitCode> {
     // Before anything is read, as this begins the process anew.
-    Instance::enter().context(PREPARING)?;
+    let entered = Instance::enter().context(PREPARING);
     let environment = Environment::process();
     let feed = Arc::new(Feed::default());
     let Log { level, format } = start.log;
-    let ended = match Config::load(start.config, &environment) {
-        Ok(mut loaded) => {
+    let ended = match entered.map(|()| Config::load(start.config, &environment)) {
+        Err(error) => {
+            logging::start(level.unwrap_or(LogLevel::Info).into(), format, &feed);
+            Err(error)
+        }
+        Ok(Ok(mut loaded)) => {
             override_with(&mut loaded);
             let level = level.unwrap_or(loaded.config.server.log_level);
             logging::start(level.into(), format, &feed);
             run_loaded(start, loaded, &environment, feed, work)
         }
-        Err(error) => {
+        Ok(Err(error)) => {
             logging::start(level.unwrap_or(LogLevel::Info).into(), format, &feed);
             let (said, _) = examine(Err(error), &environment, start.insecure, start.verbose);
             tell(&said, format);
@@ -295,12 +299,12 @@ async fn serve(prepared: Prepared, started: Instant) -> anyhow::Result<ExitCode>
     };
     // The last answers, that of the request to stop among them, still reach their clients.
     closing.cancel();
-    if forced {
-        let _ = timeout(FORCED, front).await;
-    } else {
+    let last = async {
         front.await?;
-    }
-    sandbox.observers.close().await;
+        sandbox.observers.close().await;
+        anyhow::Ok(())
+    };
+    part(last, forced, &mut interrupts).await.transpose()?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -333,6 +337,21 @@ pub(super) async fn stop(sandbox: &Sandbox, grace: Duration, interrupts: &mut In
             tracing::info!(sessions_cleaned = in_order.ok(), "stopped");
             true
         }
+    }
+}
+
+/// What a server does last; for as long as it likes, unless it is not to wait.
+pub(super) async fn part<T>(
+    last: impl Future<Output = T>,
+    forced: bool,
+    interrupts: &mut Interrupts,
+) -> Option<T> {
+    if forced {
+        return timeout(FORCED, last).await.ok();
+    }
+    tokio::select! {
+        done = last => Some(done),
+        () = interrupts.again() => None,
     }
 }
 

@@ -12,7 +12,7 @@
 mod sent;
 mod store;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
@@ -199,8 +199,11 @@ async fn run(
     work: impl Future<Output = Response> + Send,
 ) {
     let patience = served.sandbox.config.server.idempotency.return_within;
+    // Whatever the tool did before a panic of the host, it is not to do again.
+    let work = AssertUnwindSafe(work).catch_unwind();
     let response = tokio::select! {
-        response = work => response,
+        biased;
+        response = work => response.unwrap_or_else(|_| asked.refused(&internal())),
         () = deserted(place.waiting(), patience) => asked.refused(&cancelled()),
         () = place.abandoned() => asked.refused(&abandoned()),
     };
@@ -211,10 +214,10 @@ async fn run(
     } else {
         let limit = served.sandbox.config.server.idempotency.max_bytes / 4;
         let size = kept.size();
-        let too_large = (size > limit).then_some(());
-        let later = match too_large {
-            None => kept.clone(),
-            Some(()) => Kept::of(asked.refused(&lost(size))).await,
+        let later = if size > limit {
+            Kept::of(asked.refused(&lost(size))).await
+        } else {
+            kept.clone()
         };
         place.answer(kept, later);
     }

@@ -22,7 +22,7 @@ from typing import Any
 
 import httpx
 
-from .errors import SandboxConnectionError
+from .errors import SandboxConnectionError, SandboxError
 from .transport import Answer, Transport, encode, is_cut_off
 
 _KEY = "Idempotency-Key"
@@ -117,7 +117,7 @@ class _Call:
         # Not the request itself: what does not know the header must find nothing in it to run.
         content = json.dumps({"worker_id": self._worker_id}).encode()
         headers = {_KEY: self._key, _ABANDON: "true"}
-        with contextlib.suppress(httpx.HTTPError, asyncio.TimeoutError):
+        with contextlib.suppress(httpx.HTTPError, asyncio.TimeoutError, SandboxError):
             sending = self._transport.send(
                 "POST", self._path, content=content, headers=headers, wait=FAREWELL
             )

@@ -136,6 +136,7 @@ class _Call(Generic[T]):
         else:  # Interrupted before it could begin, which it never will now.
             self._coroutine.close()
             self.outcome.cancel()
+            self.outcome.set_running_or_notify_cancel()  # Or nobody who waits hears of it.
 
     def _done(self, task: asyncio.Task[T]) -> None:
         if task.cancelled():
@@ -171,11 +172,12 @@ class _Background:
     def loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
+                loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="sandbox-sync", daemon=True
+                    target=loop.run_forever, name="sandbox-sync", daemon=True
                 )
                 self._thread.start()
+                self._loop = loop  # Last, as an interrupt may come before the thread is there.
             return self._loop
 
     def may_be_waited_for(self) -> bool:

@@ -311,6 +311,7 @@ mod tests {
             Found::New(..)
         ));
     }
+
     #[test]
     fn what_was_sent_before_runs_only_where_nothing_can_have_been_forgotten() {
         let limits = Idempotency {
