@@ -59,13 +59,12 @@ pub fn load(
     for (index, folder) in folders.filter(|(_, folder): &(usize, _)| !folder.is_dir()) {
         let at = format!("/server/plugin_dirs/{index}");
         let message = format!("there is no folder {}", folder.display());
-        let diagnostic = Diagnostic::warning(at.as_str(), message).at(loaded.document.locate(&at));
-        booted.diagnostics.push(diagnostic);
+        let diagnostic = Diagnostic::warning(at, message);
+        booted.diagnostics.push(loaded.placed(diagnostic));
     }
     if let Err(error) = audit::check(&loaded.config.observe.audit) {
-        const AT: &str = "/observe/audit/file";
-        let diagnostic = Diagnostic::error(AT, error).at(loaded.document.locate(AT));
-        booted.diagnostics.push(diagnostic);
+        let diagnostic = Diagnostic::error("/observe/audit/file", error);
+        booted.diagnostics.push(loaded.placed(diagnostic));
     }
     let mut keys = Keys::new(loaded.config.resources.keys().map(String::as_str));
     for (key, resource) in loaded.config.enabled() {

@@ -189,6 +189,11 @@ fn placed(mut rule: Diagnostic, document: &Document) -> Diagnostic {
 }
 
 impl Loaded {
+    /// A diagnostic with its place in the file, and without what came from the environment there.
+    pub fn placed(&self, diagnostic: Diagnostic) -> Diagnostic {
+        placed(diagnostic, &self.document)
+    }
+
     /// Whether something at, in or around this place is known to be wrong, so that nothing can be said from it.
     pub fn is_wrong(&self, pointer: &str) -> bool {
         let mut wrong = self.wrong.iter();

@@ -105,6 +105,18 @@ impl Asked {
         TraceId::choose(header(&self.headers, &TRACEPARENT), given)
     }
 
+    /// The trace of the request, given what it says in its body, as far as that was understood.
+    pub(super) fn trace_of<'a, T, E>(
+        &'a self,
+        request: &'a Result<T, E>,
+        given: impl FnOnce(&'a T) -> Option<&'a str>,
+    ) -> TraceId<'a> {
+        self.trace(match request {
+            Ok(request) => given(request).map(Cow::Borrowed),
+            Err(_) => self.given_trace(),
+        })
+    }
+
     /// The caller's span.
     pub(super) fn parent(&self) -> Parent<'_> {
         let traceparent = header(&self.headers, &TRACEPARENT);

@@ -40,14 +40,10 @@ pub(super) async fn batch(State(served): State<Arc<Served>>, asked: Asked) -> Re
 
 async fn run(served: &Served, asked: &Asked) -> Response {
     let parsed = BatchRequest::parse(&asked.body);
-    let given = match &parsed {
-        Ok(batch) => batch.trace_id.clone(),
-        Err(_) => asked.given_trace(),
-    };
-    let trace = asked.trace(given);
-    let results = match parsed {
-        Err(error) => Err(bad(&error)),
-        Ok(batch) => execute(served, asked, &batch, trace.as_str()).await,
+    let trace = asked.trace_of(&parsed, |batch| batch.trace_id.as_deref());
+    let results = match &parsed {
+        Err(error) => Err(bad(error)),
+        Ok(batch) => execute(served, asked, batch, trace.as_str()).await,
     };
     let meta = CallMeta {
         tool: Some(Operation::BatchExecute.as_str()),

@@ -1,7 +1,7 @@
 //! What the routes about sessions, workers and initialisation have in common: a worker, a trace, an
 //! envelope. Each of them is a function from a [`Job`] to a [`Done`].
 
-use std::{borrow::Cow, pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc};
 
 use axum::{
     extract::State,
@@ -147,11 +147,7 @@ where
     F: Future<Output = Result<Done<D>, Failure>>,
 {
     let request = T::read(&asked.body);
-    let given = match &request {
-        Ok(request) => request.trace_id().map(Cow::Borrowed),
-        Err(_) => asked.given_trace(),
-    };
-    let trace = asked.trace(given).into_owned();
+    let trace = asked.trace_of(&request, T::trace_id).into_owned();
     let result = match request {
         Err(error) => Err(bad(&error)),
         Ok(request) => begin(served, asked, request, &trace, work).await,

@@ -28,11 +28,9 @@ const NO_SUCH: &str = "there is no such session";
 /// `POST /api/v1/session/kill`.
 pub(super) async fn kill(State(served): State<Arc<Served>>, asked: Asked) -> Response {
     let request = parse::<KillSession>(&asked.body);
-    let given = match &request {
-        Ok(request) => request.trace_id.as_deref().map(Into::into),
-        Err(_) => asked.given_trace(),
-    };
-    let trace = asked.trace(given).into_owned();
+    let trace = asked
+        .trace_of(&request, |request| request.trace_id.as_deref())
+        .into_owned();
     let result = match &request {
         Ok(request) => end(&served, &asked, &request.session_id).await,
         Err(error) => Err(bad(error)),

@@ -80,7 +80,7 @@ pub(crate) fn start(work: Work, state: Arc<OperationState>, finisher: Finisher) 
 /// Polls once on this thread; what has to wait goes on on the runtime, where the poll is repeated
 /// with a waker that wakes.
 fn start_here(mut task: Running, runtime: &Handle) -> Option<Arc<Operation>> {
-    let _inside = runtime.enter();
+    let _inside = runtime::enter();
     let polled = Pin::new(&mut task).poll(&mut Context::from_waker(Waker::noop()));
     if polled.is_ready() {
         return None;

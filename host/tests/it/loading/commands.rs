@@ -201,6 +201,25 @@ fn all_mistakes_of_a_file_are_told_at_once() {
 }
 
 #[test]
+fn folders_that_the_environment_names_are_not_repeated() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("config.json");
+    let config = r#"{"server": {"plugin_dirs": ["${HUSH}/plugins"]}, "observe": {"audit": {"file": "${HUSH}/log"}}}"#;
+    fs::write(&file, config).expect("written");
+    let checked = Command::new(env!("CARGO_BIN_EXE_sandbox"))
+        .arg("check")
+        .arg(file)
+        .env("HUSH", "/nowhere/hushed")
+        .output()
+        .expect("the command runs");
+    let said = String::from_utf8(checked.stderr).expect("UTF-8");
+    assert!(
+        said.contains("1 error, 1 warning") && !said.contains("hushed"),
+        "{said}"
+    );
+}
+
+#[test]
 fn an_inspection_tells_what_the_file_says() {
     let echo = library("echo");
     let inspected = sandbox(&["plugin", "inspect", echo.to_str().expect("UTF-8"), "--json"]);
