@@ -51,10 +51,9 @@ fn addresses_that_lead_nowhere_are_errors() {
             "{url}: {failure:?}"
         );
     }
-    let closed = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // The port of a connection: nobody listens on it, and nobody else is given it.
+    let connection = std::net::TcpStream::connect(visit.site.address).unwrap();
+    let closed = connection.local_addr().unwrap();
     let failure = visit.refused("goto", json!({ "url": format!("http://{closed}/") }));
     assert!(
         failure.code == 2001 && failure.message.contains("connection refused"),

@@ -7,6 +7,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::OnceLock,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -224,6 +225,56 @@ fn many_workers_do_not_disturb_each_other() {
             });
         }
     });
+}
+
+/// The ports on which this process listens.
+fn ports(process: u32) -> Vec<u16> {
+    let own: Vec<String> = std::fs::read_dir(format!("/proc/{process}/fd"))
+        .unwrap()
+        .flatten()
+        .filter_map(|file| Some(std::fs::read_link(file.path()).ok()?.to_str()?.to_owned()))
+        .collect();
+    let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap();
+    let rows = table
+        .lines()
+        .skip(1)
+        .map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row[3] == "0A" && own.contains(&format!("socket:[{}]", row[9])))
+        .filter_map(|row| u16::from_str_radix(row[1].split(':').nth(1)?, 16).ok())
+        .collect()
+}
+
+/// Of a server in a process of its own, as every listener here is asked: one of another test would note it as its own.
+#[test]
+fn nobody_else_gets_through_the_proxy() {
+    let site = Site::start();
+    let server = Server::start(&json!({ "allowed_hosts": ["127.0.0.1"] }));
+    assert_eq!(server.create("w")["code"], 0);
+    let landed = server.call("w", "goto", json!({ "url": site.url("/second") }));
+    assert_eq!(landed["code"], 0, "{landed}");
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        site.url("/stolen"),
+        site.address
+    );
+    let ports = ports(server.child.id());
+    assert!(
+        ports.len() > 1,
+        "the server's own, and the proxy's: {ports:?}"
+    );
+    for port in ports {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        let _ = stream.write_all(request.as_bytes());
+        let _ = stream.read(&mut [0; 16]);
+    }
+    let lines = site.lines();
+    assert!(
+        !lines.iter().any(|line| line.contains("stolen")),
+        "{lines:?}"
+    );
 }
 
 /// A process that ends with its test.
