@@ -147,6 +147,13 @@ impl Site {
                 );
                 whole("200 OK", HTML, body.as_bytes())
             }
+            "/many" => {
+                let body = format!(
+                    "<title>Many</title>{}",
+                    "<p>Ein Absatz für sich\n".repeat(20_001)
+                );
+                whole("200 OK", HTML, body.as_bytes())
+            }
             _ => page(path).map_or_else(
                 || whole("404 Not Found", HTML, b"<title>Nothing</title>"),
                 |page| whole("200 OK", HTML, page.as_bytes()),
