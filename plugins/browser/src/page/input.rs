@@ -4,9 +4,12 @@
 
 use std::time::Duration;
 
-use chromiumoxide_cdp::cdp::browser_protocol::input::{
-    DispatchKeyEventParams, DispatchKeyEventType, DispatchMouseEventParams, DispatchMouseEventType,
-    InsertTextParams, MouseButton,
+use chromiumoxide_cdp::cdp::{
+    browser_protocol::input::{
+        DispatchKeyEventParams, DispatchKeyEventType, DispatchMouseEventParams,
+        DispatchMouseEventType, InsertTextParams, MouseButton,
+    },
+    js_protocol::runtime::EvaluateParams,
 };
 use sandbox_plugin_api::prelude::*;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -19,7 +22,10 @@ use super::{
 };
 use crate::failure::{Fault, Outcome};
 
-/// A navigation that an action causes begins within this time: the action's event has been handled by then.
+/// A page that is busy for longer than this after an action is not waited for.
+const TURN: Duration = Duration::from_secs(1);
+
+/// What the browser does of itself after the page's turn begins within this time.
 const BEGINS: Duration = Duration::from_millis(30);
 
 /// How text is to be typed.
@@ -86,11 +92,11 @@ async fn acting(tab: &Tab, end: Instant, action: impl Future<Output = Outcome<()
         Err(Fault::TabClosed) => return Ok(()),
         other => other?,
     }
-    let begun = tab
-        .until(Instant::now() + BEGINS, |status| {
-            status.requests > before.requests
-        })
-        .await;
+    let begun = tokio::select! {
+        biased;
+        begun = tab.until(end, |status| status.requests > before.requests) => begun,
+        () = settled(tab) => return Ok(()),
+    };
     match begun {
         Ok(()) => {}
         Err(Fault::TimedOut(_) | Fault::TabClosed) => return Ok(()),
@@ -109,6 +115,18 @@ async fn acting(tab: &Tab, end: Instant, action: impl Future<Output = Outcome<()
         Ok(()) | Err(Fault::TimedOut(_) | Fault::TabClosed) => Ok(()),
         Err(fault) => Err(fault),
     }
+}
+
+/// Waits until the page has done what an action's event left it to do: a form is sent in a task of its own, after the
+/// event has been answered.
+async fn settled(tab: &Tab) {
+    let turn = EvaluateParams {
+        await_promise: Some(true),
+        ..EvaluateParams::new("new Promise(done => setTimeout(done))")
+    };
+    // A page that leaves takes the answer with it.
+    let _ = tab.call(&turn, Instant::now() + TURN).await;
+    sleep(BEGINS).await;
 }
 
 /// Gets an element ready for text: focuses it, puts the caret at its end or selects all. Answers how text goes in: by

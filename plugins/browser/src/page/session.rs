@@ -269,12 +269,19 @@ impl Session {
 
     /// Address and title of the active page. Asked of the browser and not of the page, which a script may keep busy.
     pub(crate) async fn place(&self, deadline: Instant) -> Outcome<(String, String)> {
-        let tab = self.active().await?;
-        let params = GetTargetInfoParams {
-            target_id: Some(TargetId::new(tab.target.clone())),
+        let described = || async {
+            let tab = self.active().await?;
+            let params = GetTargetInfoParams {
+                target_id: Some(TargetId::new(tab.target.clone())),
+            };
+            let info = tab.call(&params, deadline).await?.target_info;
+            Ok((info.url, info.title))
         };
-        let info = tab.call(&params, deadline).await?.target_info;
-        Ok((info.url, info.title))
+        match described().await {
+            // It closed itself while it was asked: another is active now.
+            Err(Fault::TabClosed) => described().await,
+            other => other,
+        }
     }
 
     /// The address of the active page.
@@ -355,7 +362,7 @@ impl Session {
                 changed.await;
             }
         };
-        timeout(Duration::from_millis(500), found).await.ok()
+        timeout(Duration::from_secs(2), found).await.ok()
     }
 
     /// Waits until no download is under way.

@@ -171,18 +171,26 @@ fn keys_reach_what_has_the_focus() {
 fn a_click_that_cannot_take_is_an_error() {
     let kit = super::backend(json!({ "action_timeout": 3000 }));
     let visit = Visit::of(&kit, json!({}));
+    // A look at the page that took all the time has seen nothing.
+    let refused = |selector: &str| {
+        let click = || visit.refused("click", json!({ "selector": selector }));
+        (0..5)
+            .map(|_| click())
+            .find(|failure| failure.code != 2002)
+            .unwrap()
+    };
     visit.open("/covered");
     for (selector, word) in [
         ("#under", "<div#veil.overlay.dark> covers it"),
         ("#hidden", "not visible"),
         ("#nowhere", "no element"),
     ] {
-        let failure = visit.refused("click", json!({ "selector": selector }));
+        let failure = refused(selector);
         assert_eq!(failure.code, 2001);
         assert!(failure.message.contains(word), "{failure:?}");
     }
     visit.open("/form");
-    let failure = visit.refused("click", json!({ "selector": "#off" }));
+    let failure = refused("#off");
     assert!(failure.message.contains("disabled"), "{failure:?}");
     let failure = visit.refused("click", json!({ "selector": "p[" }));
     assert_eq!(
@@ -204,6 +212,15 @@ fn a_click_that_cannot_take_is_an_error() {
     }
     visit.close();
     kit.shutdown().unwrap();
+}
+
+#[test]
+fn a_busy_page_that_a_click_leads_away_from_is_waited_for() {
+    let visit = Visit::new();
+    visit.open("/later");
+    let clicked = visit.call("click", json!({ "selector": "#later" }));
+    assert_eq!(clicked["url"], visit.site.url("/second"));
+    visit.close();
 }
 
 #[test]

@@ -19,7 +19,7 @@ use browser::Browser;
 use sandbox_plugin_api::testkit::{Failure, TestKit, TestSession};
 use serde_json::{Value, json};
 
-use self::site::Site;
+use self::{life::eventually, site::Site};
 
 /// A backend that may reach loopback, started once for the tests that need nothing special of it.
 fn shared() -> &'static TestKit<Browser> {
@@ -103,6 +103,15 @@ impl<'a> Visit<'a> {
         rest.split(']').next().unwrap().to_owned()
     }
 
+    /// The list of so many downloads, once they have begun and are done.
+    fn downloads(&self, wanted: usize) -> Value {
+        eventually("the downloads begin", || {
+            let list = &self.call("downloads", json!({}))["list"];
+            list.as_array().unwrap().len() == wanted
+        });
+        self.call("downloads", json!({ "wait": 20_000 }))["list"].take()
+    }
+
     fn close(self) {
         self.session.close().unwrap();
     }
@@ -113,7 +122,7 @@ fn every_tool_has_an_example_that_works() {
     let visit = Visit::new();
     visit.open("/files");
     visit.call("click", json!({ "selector": "#csv" }));
-    visit.call("downloads", json!({ "wait": 20_000 }));
+    visit.downloads(1);
     for tool in shared().description()["tools"].as_array().unwrap() {
         let name = tool["name"].as_str().unwrap();
         let examples = tool["input_schema"]["examples"].as_array().unwrap();

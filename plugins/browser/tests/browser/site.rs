@@ -197,6 +197,12 @@ fn page(path: &str) -> Option<&'static str> {
             "<title>Crash</title><button id=crash onclick=\"location='chrome://crash'\">Crash</button>"
         }
         "/busy" => "<title>Busy</title><button id=busy onclick=\"for (;;) {}\">Work</button>",
+        "/later" => {
+            "<title>Later</title><button id=later onclick=\"setTimeout(() => {
+                for (const end = Date.now() + 300; Date.now() < end;);
+                location = '/second';
+            })\">Later</button>"
+        }
         "/files" => {
             "<title>Files</title><a id=csv href=/report.csv>Report</a> <a id=big href=/big.bin>Big</a>"
         }

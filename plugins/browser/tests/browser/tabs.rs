@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use serde_json::json;
 
-use super::{Visit, backend};
+use super::{Visit, backend, life::eventually};
 
 #[test]
 fn dialogs_are_answered_and_told() {
@@ -101,6 +101,10 @@ fn there_are_no_more_tabs_than_may_be() {
         "{failure:?}"
     );
     visit.close();
+    // The call that closed it lets go of it after it has answered.
+    eventually("room for another page", || {
+        kit.probe().unwrap()["pages"]["open"] == 1
+    });
     let third = kit.session("third", json!({})).unwrap();
     for session in [second, third] {
         session.close().unwrap();
@@ -117,6 +121,13 @@ fn a_click_that_closes_the_tab_took() {
     visit.open("/popup");
     let clicked = visit.call("click", json!({ "selector": "#close" }));
     assert_eq!(clicked["url"], visit.site.url("/popup"));
+    eventually("one tab", || {
+        visit.call("tabs", json!({}))["tabs"]
+            .as_array()
+            .unwrap()
+            .len()
+            == 1
+    });
     assert_eq!(visit.eval("document.title"), "Popup");
     visit.close();
 }
@@ -132,9 +143,8 @@ fn downloads_are_told_listed_and_read() {
         "{landed}"
     );
     visit.call("click", json!({ "selector": "#big" }));
-    let list = visit.call("downloads", json!({ "wait": 20_000 }));
-    let list = list["list"].as_array().unwrap();
-    assert_eq!(list.len(), 2, "{list:?}");
+    let list = visit.downloads(2);
+    let list = list.as_array().unwrap();
     assert!(
         list.iter().all(|download| download["state"] == "completed"),
         "{list:?}"
@@ -172,8 +182,8 @@ fn a_download_that_is_too_large_is_broken_off() {
     let visit = Visit::of(&kit, json!({}));
     visit.open("/files");
     visit.call("click", json!({ "selector": "#big" }));
-    let list = visit.call("downloads", json!({ "wait": 20_000 }));
-    assert_eq!(list["list"][0]["state"], "cancelled", "{list}");
+    let list = visit.downloads(1);
+    assert_eq!(list[0]["state"], "cancelled", "{list}");
     assert_eq!(
         visit.refused("read_download", json!({ "id": "d1" })).code,
         2001

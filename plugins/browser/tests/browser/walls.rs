@@ -5,7 +5,6 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     sync::{Arc, Mutex},
     thread,
-    time::Duration,
 };
 
 use serde_json::{Value, json};
