@@ -77,15 +77,16 @@ struct Reel {
 }
 
 impl Reel {
-    /// Writes pictures until told to stop, or until the desktop or ffmpeg ends. Gives the input back to be closed.
+    /// Writes pictures until told to stop, the last one then, or until the desktop or ffmpeg ends. Gives the input back
+    /// to be closed.
     async fn roll(mut self, mut stopped: oneshot::Receiver<()>) -> ChildStdin {
         let begun = Instant::now();
         let mut beat = tokio::time::interval(Duration::from_secs(1) / self.fps);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        let mut written = 0;
-        loop {
+        let (mut written, mut over) = (0, false);
+        while !over {
             tokio::select! {
-                _ = &mut stopped => break,
+                _ = &mut stopped => over = true,
                 _ = beat.tick() => {}
             }
             match self.desktop.picture().await {
@@ -96,6 +97,7 @@ impl Reel {
             }
             // Time in the video is time on the clock: a late picture is shown for as long as it stands for.
             let due = begun.elapsed().as_millis() * u128::from(self.fps) / 1000 + 1;
+            let due = due.max(written + u128::from(over));
             for _ in 0..due.saturating_sub(written).min(MOST_REPEATS) {
                 if self.frames.write_all(&self.last.rgba).await.is_err() {
                     return self.frames;

@@ -170,7 +170,6 @@ async fn a_recorded_machine_with_a_network_leaves_a_video() {
     );
     call(&worker, "vm:type", json!({ "text": "green\n" })).await;
     shows(&worker, EDGE, GREEN).await;
-    call(&worker, "vm:wait", json!({ "seconds": 1 })).await;
     worker.destroy_session("vm").await.unwrap();
 
     let videos: Vec<PathBuf> = fs::read_dir(folder.path())

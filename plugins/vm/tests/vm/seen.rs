@@ -59,7 +59,17 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// `script` is for `sh`; `$1` is the beginning of the names of its files.
     pub(crate) fn open(session: &TestSession<'_, Vm>, token: &str, script: &str) -> Self {
-        let script = format!("echo >$1-ready; {script}");
+        Self::open_when(session, token, ":", script)
+    }
+
+    /// The terminal gets the click that gives it the focus when `ready` has ended.
+    pub(crate) fn open_when(
+        session: &TestSession<'_, Vm>,
+        token: &str,
+        ready: &str,
+        script: &str,
+    ) -> Self {
+        let script = format!("{ready}; echo >$1-ready; {script}");
         let file = format!("/tmp/{token}");
         let command = [
             "xterm",
