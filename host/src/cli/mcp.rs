@@ -53,12 +53,12 @@ pub(super) fn run(args: &McpArgs) -> anyhow::Result<ExitCode> {
 async fn serve(prepared: Prepared) -> anyhow::Result<ExitCode> {
     let grace = prepared.loaded.config.server.grace_period;
     let sandbox = prepared.assemble()?;
+    let mut interrupts = Interrupts::listen()?;
     let warming = Arc::clone(&sandbox);
     tokio::spawn(async move {
         warming.warm_up().await;
         let _ = warming.open();
     });
-    let mut interrupts = Interrupts::listen()?;
     let closing = CancellationToken::new();
     let served = tokio::select! {
         served = mcp::serve_stdio(Arc::clone(&sandbox), closing.clone()) => served,

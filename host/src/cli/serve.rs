@@ -259,6 +259,11 @@ async fn serve(prepared: Prepared, started: Instant) -> anyhow::Result<ExitCode>
     );
     let directory = loaded.document.directory().to_owned();
     let sandbox = prepared.assemble()?;
+    // Before anybody can know that it runs, and signal it.
+    let mut interrupts = Interrupts::listen()?;
+    if sandbox.observers.audit.is_some() {
+        reopen_on_hangup(Arc::clone(&sandbox))?;
+    }
     let closing = CancellationToken::new();
     let options = http::Options {
         config_directory: Some(directory),
@@ -282,10 +287,6 @@ async fn serve(prepared: Prepared, started: Instant) -> anyhow::Result<ExitCode>
             tracing::info!(after_ms = started.elapsed().as_secs_f64() * 1e3, "ready");
         }
     });
-    if sandbox.observers.audit.is_some() {
-        reopen_on_hangup(Arc::clone(&sandbox))?;
-    }
-    let mut interrupts = Interrupts::listen()?;
     let forced = tokio::select! {
         () = interrupts.next() => {
             tracing::info!("stopping; again to stop at once");
