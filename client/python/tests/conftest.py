@@ -43,14 +43,19 @@ def binary() -> str:
     return path
 
 
+@pytest.fixture
+def url() -> Iterator[str]:
+    """Where a test may start a server."""
+    with free_url() as url:
+        yield url
+
+
 @pytest.fixture(scope="module")
 def owner(binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """Starts the real server that all tests of a module share."""
-    started = Sandbox(
-        free_url(),
-        auto_start_server=True,
-        binary=binary,
-        server_config_path=write_config(tmp_path_factory.mktemp("server")),
-    )
-    with started:
+    path = write_config(tmp_path_factory.mktemp("server"))
+    with (
+        free_url() as url,
+        Sandbox(url, auto_start_server=True, binary=binary, server_config_path=path) as started,
+    ):
         yield started

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,14 @@ DOCUMENTS = [
 ]
 
 
-def free_url() -> str:
+@contextmanager
+def free_url() -> Iterator[str]:
+    """An address that stays free for a server: nobody else is given its port meanwhile."""
     with socket.socket() as probe:
+        # With this a server, which sets it too, may listen beside a socket that does not.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+        yield f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
 def write_config(folder: Path, **server: Any) -> str:
@@ -29,7 +35,8 @@ def write_config(folder: Path, **server: Any) -> str:
             "enabled": True,
             "backend_class": "bash",
             # These tests are about the client; a machine that cannot isolate may run them.
-            "config": {"sandbox": "best_effort"},
+            # What they end in time, the backend itself would let run much longer.
+            "config": {"sandbox": "best_effort", "default_timeout": 600},
         },
         "rag": {
             "enabled": True,

@@ -42,6 +42,10 @@ class Reply:
     then_close: bool = False
 
 
+#: Seconds to wait for what must come: a loaded machine may need them, and nobody waits longer
+#: than for the event.
+PATIENCE = 60.0
+
 #: What a test may answer; None leaves the client waiting.
 Answer = Union[Raw, Reply, None]
 
@@ -54,7 +58,7 @@ class Loopback:
     def __init__(self, answer: Callable[[Request], Answer], *, listening: bool = True) -> None:
         self.answer = answer
         self.requests: list[Request] = []
-        self.arrived = threading.Semaphore(0)
+        self._arrival = threading.Condition()
         self.hung_up = threading.Event()
         self.closed_connection = threading.Event()
         self._open: list[socket.socket] = []
@@ -72,7 +76,16 @@ class Loopback:
         self._run(self._accept)
 
     def executed(self) -> list[Request]:
-        return [each for each in self.requests if each.path == "/api/v1/execute"]
+        return self._to("/api/v1/execute")
+
+    def wait_for(self, count: int, path: str = "/api/v1/execute") -> list[Request]:
+        """The requests to a path, once there are so many."""
+        with self._arrival:
+            assert self._arrival.wait_for(lambda: len(self._to(path)) >= count, PATIENCE)
+        return self._to(path)
+
+    def _to(self, path: str) -> list[Request]:
+        return [each for each in self.requests if each.path == path]
 
     def close(self) -> None:
         for each in [self._listener, *self._open]:
@@ -81,7 +94,7 @@ class Loopback:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
 
     def _run(self, target: Callable[..., None], *args: Any) -> None:
@@ -108,8 +121,9 @@ class Loopback:
                 if request is None:
                     self.hung_up.set()
                     return
-                self.requests.append(request)
-                self.arrived.release()
+                with self._arrival:
+                    self.requests.append(request)
+                    self._arrival.notify_all()
                 answer = self.answer(request)
                 if answer is None:
                     continue

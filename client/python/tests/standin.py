@@ -12,6 +12,7 @@ import signal
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -40,6 +41,11 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    # HTTPServer's own asks for the machine's name, and waits for a DNS that may not answer.
+    server_bind = TCPServer.server_bind
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("serve", choices=["serve"])
@@ -54,7 +60,7 @@ def main() -> None:
     Handler.ready = behaviour != "never ready"
     if behaviour == "ignore SIGTERM":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    ThreadingHTTPServer((arguments.host, arguments.port), Handler).serve_forever()
+    Server((arguments.host, arguments.port), Handler).serve_forever()
 
 
 if __name__ == "__main__":

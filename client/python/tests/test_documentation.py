@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from _pytest.mark import ParameterSet
-from live import free_url, write_config
+from live import write_config
 
 from sandbox import Sandbox
 
@@ -56,6 +56,7 @@ def test_an_example_prints_what_it_says(
     code: str,
     printed: str | None,
     owner: Sandbox,
+    url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -66,6 +67,6 @@ def test_an_example_prints_what_it_says(
     monkeypatch.setattr(Sandbox.__init__, "__defaults__", defaults)
     write_config(tmp_path)
     monkeypatch.chdir(tmp_path)
-    exec(code.replace("http://localhost:18891", free_url()), {"__name__": "__main__"})
+    exec(code.replace("http://localhost:18891", url), {"__name__": "__main__"})
     if printed is not None:
         assert capsys.readouterr().out == printed

@@ -181,11 +181,10 @@ async def test_a_lost_connection_is_raised_once_all_have_ended(server: Loopback)
         return None if request.path == "/api/v1/session/create" else sessions(request)
 
     server.answer = answer
-    sandbox = Sandbox(server.url, timeout=0.05, lifecycle_timeout=0.05)
-    async with sandbox:
+    async with Sandbox(server.url, timeout=1, lifecycle_timeout=1) as sandbox:
         with pytest.raises(SandboxConnectionError):
             await sandbox.create_session(["bash", "rag"])
-    assert len(sent(server, "/api/v1/session/create")) == 2
+    assert len(server.wait_for(2, "/api/v1/session/create")) == 2
 
 
 async def test_closing_may_destroy_the_sessions(server: Loopback) -> None:

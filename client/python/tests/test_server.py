@@ -12,12 +12,14 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import Loopback
+from live import free_url
+from loopback import PATIENCE, Loopback
 
 import sandbox.server
 from sandbox import Sandbox, SandboxServerStartError
@@ -27,10 +29,9 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def url() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://localhost:{probe.getsockname()[1]}"
+def url() -> Iterator[str]:
+    with free_url() as url:
+        yield url.replace("127.0.0.1", "localhost")
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ async def test_one_that_is_started_several_times_at_once_has_one_server(
     monkeypatch.setattr(sandbox.server, "lease", watched)
     started = Sandbox(url, auto_start_server=True, binary=binary)
     starting = [asyncio.ensure_future(started.start())]
-    assert await asyncio.to_thread(leased.wait, 10)
+    assert await asyncio.to_thread(leased.wait, PATIENCE)
     # These find the server of the first before that has become the sandbox's.
     starting += [asyncio.ensure_future(started.start()) for _ in range(3)]
     starting += [asyncio.ensure_future(asyncio.to_thread(started.start_sync)) for _ in range(3)]
@@ -138,7 +139,7 @@ async def test_the_loser_of_a_race_for_the_port_joins_the_winner(url: str, binar
         sandbox.server._forget_parent()
         late = Sandbox(url, auto_start_server=True, binary=binary)
         loser = sandbox.server.lease(url, binary, None)
-        assert await asyncio.to_thread(loser._process.wait, 10) != 0
+        assert await asyncio.to_thread(loser._process.wait, PATIENCE) != 0
         await late.start()
         assert (await late.execute("t"))["code"] == 0
         await late.close()
@@ -234,7 +235,7 @@ def test_the_death_of_the_process_stops_its_server(
         assert dying.stdout is not None
         config = Path(dying.stdout.readline().strip().split(" ", 1)[1])
         address = ("127.0.0.1", int(url.rsplit(":", 1)[1]))
-        with socket.create_connection(address, timeout=20) as watching:
+        with socket.create_connection(address, timeout=PATIENCE) as watching:
             dying.send_signal(getattr(signal, end))
             # The server ends, and its connections with it.
             with suppress(ConnectionResetError):
@@ -243,9 +244,10 @@ def test_the_death_of_the_process_stops_its_server(
 
 
 def _until_gone(folder: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while folder.exists():
         assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_server_that_has_ended_is_watched_no_more(url: str, binary: str) -> None:
@@ -283,7 +285,7 @@ def run(program: str) -> str:
         [sys.executable, "-c", textwrap.dedent(program)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -11,7 +11,7 @@ import sys
 import textwrap
 
 import pytest
-from loopback import Answer, Loopback, Raw, Request, loopback, protocol
+from loopback import PATIENCE, Answer, Loopback, Raw, Request, loopback, protocol
 
 from sandbox import Sandbox
 from sandbox.sync import _Call
@@ -27,7 +27,7 @@ def run(server: Loopback, program: str) -> subprocess.CompletedProcess[str]:
     """A program of its own: what hangs can be killed with it."""
     begin = f"from sandbox import Sandbox\nsandbox = Sandbox({server.url!r}).start_sync()\n"
     command = [sys.executable, "-c", begin + textwrap.dedent(program)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 ENDS = {
@@ -100,7 +100,7 @@ def test_an_interrupted_stream_is_an_interrupt() -> None:
         for _ in range(5):
             with pytest.raises(KeyboardInterrupt):
                 next(sandbox.execute_stream_sync("t"))
-            assert server.hung_up.wait(5)
+            assert server.hung_up.wait(PATIENCE)
 
 
 def test_a_parameter_of_a_tool_may_have_any_name() -> None:
@@ -110,6 +110,6 @@ def test_a_parameter_of_a_tool_may_have_any_name() -> None:
 
 
 def test_a_call_that_is_interrupted_before_it_begins_is_not_waited_for() -> None:
-    call = _Call(asyncio.sleep(60))
+    call = _Call(asyncio.sleep(600))
     call.cancel()
-    assert concurrent.futures.wait([call.outcome], timeout=5).done
+    assert concurrent.futures.wait([call.outcome], timeout=PATIENCE).done

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from loopback import Answer, Loopback, Raw, Reply, Request, envelope, loopback, protocol
+from loopback import PATIENCE, Answer, Loopback, Raw, Reply, Request, envelope, loopback, protocol
 
 from sandbox import (
     HTTPClientConfig,
@@ -21,6 +21,12 @@ from sandbox import (
 )
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def no_connection_grows_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests tell requests' connections apart, however long they pause between them."""
+    monkeypatch.setattr("sandbox.transport.KEEP_ALIVE", 600.0)
 
 
 def client_of(server: Loopback, **settings: Any) -> HTTPServiceClient:
@@ -94,7 +100,7 @@ async def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
         client = client_of(server)
         for number in range(3):
             assert (await client.execute("t"))["code"] == 0
-            assert await asyncio.to_thread(server.closed_connection.wait, 5)
+            assert await asyncio.to_thread(server.closed_connection.wait, PATIENCE)
             server.closed_connection.clear()
             assert server.requests[number].connection == number
         await client.close()
@@ -116,7 +122,7 @@ async def test_a_refused_connect_is_tried_again_for_nothing_was_sent() -> None:
         with loopback(protocol, listening=False) as server:
             client = client_of(server, max_retries=500)
             call = asyncio.ensure_future(client.execute("t"))
-            assert await asyncio.to_thread(refused.wait, 5)
+            assert await asyncio.to_thread(refused.wait, PATIENCE)
             server.listen()
             assert (await call)["code"] == 0
             assert len(server.executed()) == 1
@@ -174,13 +180,17 @@ async def test_what_is_not_the_protocol_raises(answer: Answer) -> None:
         await client.close()
 
 
-async def test_the_client_waits_longer_than_the_tool_may_run() -> None:
+async def test_the_client_waits_longer_than_the_tool_may_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # The client's own patience is shorter than the answer takes: only the
-    # limits that the call names make it wait long enough.
+    # limits that the call names make it wait long enough. What it gives up it
+    # says to a server that does not answer that either.
+    monkeypatch.setattr("sandbox.once.FAREWELL", 0.05)
     release = threading.Event()
 
     def answer(_: Request) -> Answer:
-        assert release.wait(5)
+        assert release.wait(PATIENCE)
         return Reply(envelope())
 
     with loopback(answer) as server:
@@ -281,7 +291,7 @@ def test_a_forked_child_has_connections_of_its_own(server: Loopback) -> None:
         before = sandbox.execute_sync("t")["code"]
         child = multiprocessing.get_context("fork").Process(target=_call, args=(sandbox,))
         child.start()
-        child.join(10)
+        child.join(PATIENCE)
         assert child.exitcode == 0
         assert (before, sandbox.execute_sync("t")["code"]) == (0, 0)
     parent, childs, parent_again = [each.connection for each in server.executed()]

@@ -14,8 +14,9 @@ pytestmark = pytest.mark.anyio
 
 
 def of_type(kind: str, content: bytes = b"x") -> Raw:
-    head = f"HTTP/1.1 200 x\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n\r\n"
-    return Raw(head.encode() + content)
+    # Closing is announced: the next request could otherwise meet the connection as it closes.
+    lines = [f"Content-Type: {kind}", f"Content-Length: {len(content)}", "Connection: close"]
+    return Raw("\r\n".join(["HTTP/1.1 200 x", *lines, "", ""]).encode() + content)
 
 
 FOREIGN: dict[str, Answer] = {
