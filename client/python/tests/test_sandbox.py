@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 import pytest
-from loopback import Answer, Loopback, Reply, Request, envelope, loopback, protocol
+from loopback import Answer, Loopback, Raw, Reply, Request, envelope, loopback, protocol
 
 from sandbox import (
     HTTPServiceClient,
@@ -229,6 +229,26 @@ async def test_start_waits_for_a_server_that_is_starting(server: Loopback) -> No
         assert sandbox.is_connected
     assert len(seen) == 3
     assert not sandbox.is_started
+
+
+@pytest.mark.parametrize("auto", [False, True])
+async def test_a_server_that_is_slow_to_answer_is_there(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch, auto: bool
+) -> None:
+    monkeypatch.setattr("sandbox.client.PROBE_TIMEOUT", 0.2)
+    late = iter([True])
+    server.answer = lambda request: None if next(late, False) else protocol(request)
+    # Another one, if it were started, would be nowhere.
+    async with Sandbox(server.url, auto_start_server=auto, binary="/nowhere") as sandbox:
+        assert (await sandbox.execute("t"))["code"] == 0
+    assert {each.path for each in server.requests} == {"/ready", "/api/v1/execute"}
+
+
+async def test_a_server_that_comes_while_it_is_looked_for_is_found(server: Loopback) -> None:
+    gone = iter([True])
+    server.answer = lambda request: Raw() if next(gone, False) else protocol(request)
+    async with Sandbox(server.url) as sandbox:
+        assert (await sandbox.execute("t"))["code"] == 0
 
 
 async def test_start_does_not_wait_for_ever(server: Loopback) -> None:

@@ -22,8 +22,9 @@ from live import free_url
 from loopback import PATIENCE, Loopback
 
 import sandbox.server
-from sandbox import Sandbox, SandboxServerStartError
+from sandbox import HTTPServiceClient, Sandbox, SandboxServerStartError
 from sandbox.server import find_binary
+from sandbox.watcher import Watcher
 
 pytestmark = pytest.mark.anyio
 
@@ -108,6 +109,31 @@ async def test_sandboxes_of_one_process_share_a_server_until_the_last(
     assert not is_alive(pid)
 
 
+async def test_one_that_finds_a_server_only_when_it_is_ready_shares_it_too(
+    url: str, binary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking, started = asyncio.Event(), asyncio.Event()
+    readiness = HTTPServiceClient.readiness
+
+    async def held_up(client: HTTPServiceClient) -> str:
+        if client.worker_id == "late":
+            looking.set()
+            await started.wait()
+        return await readiness(client)
+
+    monkeypatch.setattr(HTTPServiceClient, "readiness", held_up)
+    late = Sandbox(url, worker_id="late", auto_start_server=True, binary=binary)
+    starting = asyncio.ensure_future(late.start())
+    await looking.wait()
+    async with Sandbox(url, auto_start_server=True, binary=binary) as first:
+        pid = pid_of(first)
+        started.set()
+        await starting
+    assert (await late.execute("t"))["code"] == 0
+    await late.close()
+    assert not is_alive(pid)
+
+
 async def test_one_that_is_started_several_times_at_once_has_one_server(
     url: str, binary: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +201,7 @@ async def test_a_server_that_never_gets_ready_is_given_up_and_stopped(
         server_config_path=path,
         server_startup_timeout=1.0,
     )
-    with pytest.raises(SandboxServerStartError, match=r"is (starting|absent) after 1 s"):
+    with pytest.raises(SandboxServerStartError, match=r"is (starting|absent|silent) after 1 s"):
         await starting.start()
     (pid,) = released
     assert not is_alive(pid)
@@ -248,6 +274,16 @@ def _until_gone(folder: Path) -> None:
     while folder.exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_server_that_nobody_reaps_has_ended_all_the_same(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "600"]) as ended:
+        watcher = Watcher(ended.pid, str(tmp_path), grace=600)
+        watcher.forget()  # Which is as if the program were gone.
+        assert watcher._process is not None
+        assert watcher._process.wait(PATIENCE) == 0
+    assert ended.returncode == -signal.SIGTERM
+    assert not tmp_path.exists()
 
 
 def test_a_server_that_has_ended_is_watched_no_more(url: str, binary: str) -> None:

@@ -21,6 +21,8 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
+import httpx
+
 from .config import HTTPClientConfig
 from .errors import HTTPClientError, SandboxConnectionError, SandboxSessionError
 from .once import post_once
@@ -132,13 +134,18 @@ class HTTPServiceClient:
         await self._transport.aclose()
 
     async def readiness(self) -> str:
-        """What `/ready` says: `ready`, `starting`, `draining`; `absent` if nothing does."""
+        """What `/ready` says: `ready`, `starting`, `draining`.
+
+        `silent` if it says nothing in time, `absent` if nobody is there to say it.
+        """
         try:
             answer = await self._transport.request(
                 "GET", HTTPEndpoints.READY, wait=PROBE_TIMEOUT, attempts=1
             )
-        except SandboxConnectionError:
-            return "absent"
+        except SandboxConnectionError as error:
+            # Who takes a request and is slow to answer it is there.
+            slow = error.may_have_run and isinstance(error.__cause__, httpx.TimeoutException)
+            return "silent" if slow else "absent"
         status = answer.body.get("status")
         return status if isinstance(status, str) else "absent"
 

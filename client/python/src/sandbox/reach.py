@@ -46,7 +46,8 @@ class _Search:
     def __init__(self, client: HTTPServiceClient, config: SandboxConfig) -> None:
         self._client = client
         self._config = config
-        self.leased = server.join(config.server_url) if config.auto_start_server else None
+        self.leased: server.ServerProcess | None = None
+        self._join()
 
     async def until_ready(self) -> None:
         deadline = time.monotonic() + self._config.server_startup_timeout
@@ -57,6 +58,7 @@ class _Search:
             exit_code = None if self.leased is None else self.leased.exit_code
             state = await self._client.readiness()
             if state == "ready":
+                self._join()  # Who leased it meanwhile must not stop it under this one.
                 return
             if state == "absent":
                 if exit_code is not None:
@@ -68,11 +70,16 @@ class _Search:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, self._config.server_check_interval)
 
+    def _join(self) -> None:
+        if self.leased is None and self._config.auto_start_server:
+            self.leased = server.join(self._config.server_url)
+
     async def _start(self) -> None:
         config = self._config
         if not config.auto_start_server:
-            await self._client.connect()  # Its error says why nothing answers.
-            raise SandboxConnectionError(f"{config.server_url} does not answer /ready")
+            # Its error says why nothing answers; without one the server has come just now.
+            await self._client.connect()
+            return
         self.leased = server.lease(config.server_url, config.binary, config.server_config_path)
         _log.info("started a server at %s (pid %d)", config.server_url, self.leased.pid)
 

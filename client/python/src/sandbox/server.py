@@ -108,7 +108,7 @@ class ServerProcess:
         except OSError as error:
             self._discard_files()
             raise SandboxServerStartError(f"cannot run {binary}: {error}") from error
-        self._watcher = Watcher(self._process.pid, self._directory)
+        self._watcher = Watcher(self._process.pid, self._directory, STOP_GRACE)
 
     @property
     def exit_code(self) -> int | None:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import contextlib
 import subprocess
 
-#: Asks, waits as long as `stop()` would, kills. A line from the program says that
-#: the server has ended.
+#: Asks, waits, kills. A line from the program says that the server has ended. Without
+#: the program nobody may be there to reap it: it has ended as a zombie too.
 _SCRIPT = """
 read -r line && exit
 kill -TERM "$1" 2>/dev/null
-left=15
+left=$3
 while kill -0 "$1" 2>/dev/null; do
-    [ $left -gt 0 ] || { kill -KILL "$1"; break; }
+    read -r state <"/proc/$1/stat"
+    case $state in *") Z "*) break ;; esac
+    [ "$left" -gt 0 ] || { kill -KILL "$1"; break; }
     left=$((left - 1))
     sleep 1
 done
@@ -28,14 +30,15 @@ done
 class Watcher:
     """Stops the process `pid`, and removes `folder`, once this program is gone.
 
-    Where there is no shell, it does nothing.
+    It has `grace` seconds to end by itself. Where there is no shell, this does nothing.
     """
 
-    def __init__(self, pid: int, folder: str | None) -> None:
+    def __init__(self, pid: int, folder: str | None, grace: float) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         with contextlib.suppress(OSError):
+            arguments = [str(pid), folder or "", str(round(grace))]
             self._process = subprocess.Popen(
-                ["/bin/sh", "-c", _SCRIPT, "sandbox-watcher", str(pid), folder or ""],
+                ["/bin/sh", "-c", _SCRIPT, "sandbox-watcher", *arguments],
                 stdin=subprocess.PIPE,
                 bufsize=0,
                 stdout=subprocess.DEVNULL,
