@@ -15,23 +15,29 @@ export const key = {
   },
 };
 
-/** The headers of a request: the key, where there is one. */
-function headers(more = {}) {
+/** Sends a request below the root with the key, and asks for another key where that one is refused. */
+async function send(path, { headers, ...more }) {
   const shown = key.get();
-  return shown ? { ...more, Authorization: `Bearer ${shown}` } : more;
+  const response = await fetch(new URL(path.replace(/^\//, ""), root), {
+    ...more,
+    headers: shown ? { ...headers, Authorization: `Bearer ${shown}` } : headers,
+    cache: "no-store",
+    credentials: "omit",
+  });
+  // Several are refused at once: one that hears of it late must not ask for the key that was given meanwhile.
+  if (response.status === 401 && key.get() === shown) window.dispatchEvent(new CustomEvent("key-needed"));
+  return response;
 }
 
 /** Asks for a path below the root; `body` is sent as JSON, text as it is. */
 export async function ask(path, { method, body, headers: more, signal } = {}) {
   const started = performance.now();
   const sent = body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body);
-  const response = await fetch(new URL(path.replace(/^\//, ""), root), {
+  const response = await send(path, {
     method: method ?? (sent === undefined ? "GET" : "POST"),
     body: sent,
     signal,
-    headers: headers(sent === undefined ? more : { "Content-Type": "application/json", ...more }),
-    cache: "no-store",
-    credentials: "omit",
+    headers: sent === undefined ? more : { "Content-Type": "application/json", ...more },
   });
   const text = await response.text();
   let answer;
@@ -40,7 +46,6 @@ export async function ask(path, { method, body, headers: more, signal } = {}) {
   } catch {
     answer = undefined;
   }
-  if (response.status === 401) window.dispatchEvent(new CustomEvent("key-needed"));
   return { status: response.status, ok: response.ok, body: answer, text, ms: performance.now() - started };
 }
 
@@ -56,13 +61,7 @@ export async function get(path) {
  * `EventSource` could not show a key, so the stream is read by hand.
  */
 export async function listen(path, hear, signal) {
-  const response = await fetch(new URL(path.replace(/^\//, ""), root), {
-    headers: headers({ Accept: "text/event-stream" }),
-    cache: "no-store",
-    credentials: "omit",
-    signal,
-  });
-  if (response.status === 401) window.dispatchEvent(new CustomEvent("key-needed"));
+  const response = await send(path, { headers: { Accept: "text/event-stream" }, signal });
   if (!response.ok) {
     const answer = await response.json().catch(() => ({}));
     throw Object.assign(new Error(answer.message ?? `the server answered ${response.status}`), { status: response.status });
