@@ -114,6 +114,10 @@ pub trait Backend: Send + Sync + Sized + 'static {
 #[serde(deny_unknown_fields)]
 pub struct NoConfig {}
 
+/// A configuration of which nothing is known.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+pub struct AnyConfig {}
+
 /// What the macro knows of a tool before any call.
 #[derive(Clone, Debug, Default)]
 #[expect(

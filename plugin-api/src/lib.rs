@@ -72,7 +72,9 @@
 //!
 //! ## Shared: one resource for all
 //!
-//! `warmup` and `shutdown`, no sessions: a search index, a model, a connection pool.
+//! `warmup` and `shutdown`, no sessions: a search index, a model, a connection pool. A worker may still open one, to set
+//! something for its calls: `#[backend(…, session_config = Settings)]` says what, the server checks it, and tools find it
+//! in [`SessionInfo::config`].
 //!
 //! ```
 //! use std::sync::RwLock;

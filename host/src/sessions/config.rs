@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::{
     backend::Backend,
     failure::Failure,
+    plugin::Kind,
     schema::{Fault, Problem, child, is_within, split},
 };
 
@@ -26,8 +27,8 @@ pub(super) fn of_session(
             .map(|(key, value)| (key.clone(), value.clone())),
     );
     let config = Value::Object(config);
-    // Plugins of our SDK read it into a type of their own, which says the same as their schema and more.
-    if !backend.plugin.inspection.doors.rust {
+    // With `initialize`, plugins of our SDK read it into a type of their own, which says the same as their schema and more.
+    if backend.kind == Kind::Shared || !backend.plugin.inspection.doors.rust {
         check(backend, &config, wanted)?;
     }
     Ok(config.to_string())

@@ -2,20 +2,22 @@
 
 use proc_macro2::{Span, TokenStream};
 use syn::{
-    Ident, LitFloat, LitInt, LitStr, Result, Token, bracketed,
+    Ident, LitFloat, LitInt, LitStr, Result, Token, Type, bracketed,
     meta::ParseNestedMeta,
-    parse::{ParseStream, Parser},
+    parse::{Parse, ParseStream, Parser},
     punctuated::Punctuated,
     token,
 };
 
-/// `#[backend(name = "…", class = "…", description = "…", version = "…", tools = […])]`.
+/// `#[backend(name = "…", class = "…", description = "…", version = "…", session_config = …, tools = […])]`.
 #[derive(Default)]
 pub(crate) struct BackendArguments {
     pub(crate) name: Option<LitStr>,
     pub(crate) class: Option<LitStr>,
     pub(crate) description: Option<LitStr>,
     pub(crate) version: Option<LitStr>,
+    /// What the sessions of a shared backend may set.
+    pub(crate) session_config: Option<Type>,
     /// The names of the `#[tools]` blocks, in the order in which their tools are listed.
     pub(crate) tools: Vec<Ident>,
 }
@@ -34,13 +36,14 @@ impl BackendArguments {
             "class" => &mut self.class,
             "description" => &mut self.description,
             "version" => &mut self.version,
+            "session_config" => return once(&mut self.session_config, meta),
             "tools" => {
                 self.tools.extend(blocks(meta.value()?)?);
                 return Ok(());
             }
             _ => {
                 return Err(meta.error(
-                    "unknown argument; #[backend] takes name, class, description, version and tools",
+                    "unknown argument; #[backend] takes name, class, description, version, session_config and tools",
                 ));
             }
         };
@@ -49,7 +52,7 @@ impl BackendArguments {
 }
 
 /// Takes the value of an argument that has one meaning only: of two, one would be lost.
-fn once(field: &mut Option<LitStr>, meta: &ParseNestedMeta<'_>) -> Result<()> {
+fn once<T: Parse>(field: &mut Option<T>, meta: &ParseNestedMeta<'_>) -> Result<()> {
     if field.is_some() {
         return Err(meta.error("this is said twice"));
     }

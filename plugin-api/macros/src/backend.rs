@@ -17,6 +17,12 @@ pub(crate) fn expand(arguments: TokenStream, mut block: ItemImpl) -> Result<Toke
     check_block(&block)?;
     let names = Names::new(&arguments, &block)?;
     let session = session_type(&block)?;
+    let declared = arguments.session_config.as_ref();
+    if let (Some(declared), Some(_)) = (declared, &session) {
+        let message = "what a session may set is the type of `initialize`'s parameter: session_config is for \
+                       shared backends, which have no `initialize`";
+        return Err(syn::Error::new_spanned(declared, message));
+    }
     let mut lifecycle = Lifecycle::default();
     let mut tools = Tools::new(Prefix::Known(&names.name));
     let mut errors: Option<syn::Error> = None;
@@ -42,6 +48,7 @@ pub(crate) fn expand(arguments: TokenStream, mut block: ItemImpl) -> Result<Toke
             &names,
             &block,
             None,
+            None,
             &lifecycle,
             &create,
             &quote!(::std::vec::Vec::new()),
@@ -52,6 +59,7 @@ pub(crate) fn expand(arguments: TokenStream, mut block: ItemImpl) -> Result<Toke
         &names,
         &block,
         session.as_ref(),
+        declared,
         &lifecycle,
         &create(&block, &lifecycle),
         &all_tools(&tools, &arguments.tools),
@@ -154,6 +162,7 @@ fn implementation(
     names: &Names,
     block: &ItemImpl,
     session: Option<&Type>,
+    declared: Option<&Type>,
     lifecycle: &Lifecycle,
     create: &TokenStream,
     tools: &TokenStream,
@@ -162,7 +171,12 @@ fn implementation(
     let meta = names.meta(lifecycle.kind());
     let none: Type = syn::parse_quote!(::sandbox_plugin_api::backend::NoConfig);
     let config = value_type(lifecycle.new.as_ref()).unwrap_or(&none);
-    let session_config = value_type(lifecycle.initialize.as_ref()).unwrap_or(&none);
+    // The sessions of a shared backend that declares nothing may set what they like: its tools read it, or nobody.
+    let anything = syn::parse_quote!(::sandbox_plugin_api::backend::AnyConfig);
+    let session_config = match &lifecycle.initialize {
+        None => declared.unwrap_or(&anything),
+        initialize => value_type(initialize.as_ref()).unwrap_or(&none),
+    };
     let unit: Type = syn::parse_quote!(());
     let session = session.unwrap_or(&unit);
     let warmup = call(lifecycle.warmup.as_ref());

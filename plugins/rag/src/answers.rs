@@ -8,11 +8,15 @@ use crate::{
     mode::Mode,
 };
 
-/// What a worker's session sets for its searches.
-#[derive(Debug, Default, Deserialize)]
+/// What a worker's session sets for its searches. The backend's own configuration stands beside it where it is read.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
-pub(crate) struct SessionDefaults {
+#[schemars(deny_unknown_fields)]
+pub struct SessionDefaults {
+    /// How many results, where a call does not say.
+    #[schemars(range(min = 1))]
     pub(crate) top_k: Option<usize>,
+    /// How to search, where a call does not say.
     pub(crate) mode: Option<Mode>,
 }
 

@@ -59,7 +59,8 @@ struct Wanted {
 #[backend(
     name = "rag",
     class = "RAGBackend",
-    description = "Retrieval: finds passages of a corpus that answer a question."
+    description = "Retrieval: finds passages of a corpus that answer a question.",
+    session_config = SessionDefaults
 )]
 impl Rag {
     fn new(config: Config, env: &BackendEnv) -> Result<Self> {

@@ -344,3 +344,29 @@ async fn nesting_has_one_limit_wherever_it_is() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_sessions_of_a_shared_backend_do_not_have() {
+    let web =
+        Web::of(json!({ "other": { "backend_class": "duo#OTHERBackend" }, "echo": {} })).await;
+    let create = |of: &str, config| {
+        let body = json!({ "worker_id": "w", "resource_type": of, "session_config": config });
+        web.post("/api/v1/session/create", body)
+    };
+    let unknown = create("other", json!({ "nam": "Ada" })).await;
+    assert_eq!(
+        unknown.message(),
+        "the session's configuration: unknown key `nam`; did you mean `name`?"
+    );
+    let wrong = create("other", json!({ "name": 7 })).await;
+    assert_eq!(
+        (wrong.codes().1, &wrong.body["data"]["pointer"]),
+        (1002, &json!("/name"))
+    );
+    let right = create("other", json!({ "name": "Ada" })).await;
+    assert_eq!(right.codes(), (200, 0));
+    assert_eq!(*web.execute("other:which", json!({})).await.data(), "Ada");
+    // One that says nothing of them leaves it to its tools.
+    let any = create("echo", json!({ "nam": "Ada" })).await;
+    assert_eq!(any.codes(), (200, 0));
+}
