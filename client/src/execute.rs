@@ -65,7 +65,8 @@ impl Default for BatchOptions {
 impl Client {
     /// Runs a tool. Its own failure is in the envelope, as is a refusal of the server's.
     ///
-    /// `timeout` bounds the tool's run; without one, the tool's or the server's default holds.
+    /// `timeout` bounds the tool's run; without one, the tool's or the server's default holds. Dropping the future cancels
+    /// the call.
     ///
     /// # Errors
     ///
@@ -90,7 +91,7 @@ impl Client {
             .envelope()
     }
 
-    /// Runs several tools. Each has its envelope in the results, in the order given.
+    /// Runs several tools. Each has its envelope in the results, in the order given. Dropping the future cancels what runs.
     ///
     /// # Errors
     ///

@@ -14,6 +14,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use tokio::runtime::Handle;
 
 pub(crate) const KEY: &str = "idempotency-key";
 const INSTANCE: &str = "idempotency-instance";
@@ -50,8 +51,33 @@ impl Instance {
     }
 }
 
+/// A call whose answer is waited for. Dropped before that has come, it has the call cancelled.
+struct Awaited<'a> {
+    client: &'a Client,
+    path: &'a str,
+    key: &'a str,
+    over: bool,
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        // Without a runtime nobody polled the request either.
+        if let Ok(runtime) = Handle::try_current() {
+            let (client, path, key) = (
+                self.client.clone(),
+                self.path.to_owned(),
+                self.key.to_owned(),
+            );
+            runtime.spawn(async move { client.abandon(&path, &key).await });
+        }
+    }
+}
+
 impl Client {
-    /// Posts a body that runs tools.
+    /// Posts a body that runs tools. Dropping the future cancels the call.
     pub(crate) async fn post_once(
         &self,
         path: &str,
@@ -60,17 +86,36 @@ impl Client {
     ) -> Result<Answer, Error> {
         let body = serde_json::to_vec(body).map_err(Error::Parameters)?;
         let key = TraceId::generate().to_string();
+        let mut awaited = Awaited {
+            client: self,
+            path,
+            key: &key,
+            over: false,
+        };
+        let ended = self.attempts(path, body, &key, limit).await;
+        awaited.over = true;
+        ended
+    }
+
+    /// Sends a request, and again as long as that may bring the first one's answer.
+    async fn attempts(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+        key: &str,
+        limit: Duration,
+    ) -> Result<Answer, Error> {
         let known = self.instance.known();
         let first = self
-            .post_bytes(path, body.clone(), &[(KEY, &key)], limit)
+            .post_bytes(path, body.clone(), &[(KEY, key)], limit)
             .await;
         if matches!(first, Err(Error::Timeout { .. })) {
-            self.abandon(path, &key).await;
+            self.abandon(path, key).await;
         }
         let (Err(Error::Transport { .. }), Some(instance)) = (&first, known) else {
             return first;
         };
-        let headers = [(KEY, &*key), (INSTANCE, &*instance), REPEAT];
+        let headers = [(KEY, key), (INSTANCE, &*instance), REPEAT];
         for attempt in 1..ATTEMPTS {
             tokio::time::sleep(PAUSE * attempt).await;
             match self.post_bytes(path, body.clone(), &headers, limit).await {
@@ -80,7 +125,7 @@ impl Client {
                 // Whether it runs nobody knows; it may be back soon.
                 Err(Error::Transport { .. } | Error::Connect { .. }) => {}
                 Err(Error::Timeout { .. }) => {
-                    self.abandon(path, &key).await;
+                    self.abandon(path, key).await;
                     break;
                 }
                 Ok(_) | Err(_) => break,

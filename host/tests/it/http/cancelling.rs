@@ -1,5 +1,6 @@
 //! A client that goes away takes its call with it.
 
+use sandbox_client::Client;
 use serde_json::json;
 
 use super::web::{Web, post};
@@ -70,5 +71,20 @@ async fn a_closed_connection_cancels_a_batch() {
         .await;
     written(&web, "hanging in a tool").await;
     drop(raw);
+    written(&web, "cancelled in a tool").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_of_the_client_that_is_dropped_is_cancelled() {
+    let web = Web::with(json!({
+        "server": { "idempotency": { "return_within": 600 } },
+        "resources": { "hangs": { "config": { "journal": "journal" } } },
+    }))
+    .await;
+    let url = format!("http://{}", web.address);
+    let client = Client::builder().url(url).build().unwrap();
+    let call = tokio::spawn(async move { client.execute("hangs:forever", &json!({}), None).await });
+    written(&web, "hanging in a tool").await;
+    call.abort();
     written(&web, "cancelled in a tool").await;
 }
