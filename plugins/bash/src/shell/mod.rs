@@ -131,13 +131,16 @@ impl Shell {
             });
         }
         let _turn = self.turn(deadline).await?;
-        let end = Instant::now() + time;
+        // One beginning for the time that it has and the time that it took, or it would seem to be stopped too early.
+        let started = Instant::now();
+        let end = started + time;
         let deadline = deadline.map_or(end, |deadline| deadline.min(end));
         self.ask(|answer| {
             Request::Run(Run {
                 command,
                 stdin,
                 limit,
+                started,
                 deadline,
                 listener,
                 answer,

@@ -46,6 +46,8 @@ pub(super) struct Run {
     pub(super) command: String,
     pub(super) stdin: Option<String>,
     pub(super) limit: usize,
+    /// When its turn came.
+    pub(super) started: Instant,
     pub(super) deadline: Instant,
     pub(super) listener: Option<Listener>,
     /// Dropped by a caller that has gone: the command is stopped then.
@@ -159,8 +161,8 @@ impl Session {
         if run.answer.is_closed() {
             return;
         }
-        let (started, running) = match self.start_run(&run).await {
-            Ok(begun) => begun,
+        let running = match self.start_run(&run).await {
+            Ok(running) => running,
             Err(error) => return drop(run.answer.send(Err(error))),
         };
         let Some(console) = &mut self.console else {
@@ -171,12 +173,12 @@ impl Session {
             ended = hear_end(console, &mut outputs, &running.nonce, run.deadline) => ended,
             () = run.answer.closed() => Ended::Cancelled,
         };
-        let result = self.conclude(ended, outputs, started, &running).await;
+        let result = self.conclude(ended, outputs, run.started, &running).await;
         drop(run.answer.send(result));
     }
 
     /// Hands the command to the shell.
-    async fn start_run(&mut self, run: &Run) -> Result<(Instant, Running), Error> {
+    async fn start_run(&mut self, run: &Run) -> Result<Running, Error> {
         let status = self.status;
         let spared = std::mem::take(&mut self.left_behind);
         let console = self.living().await?;
@@ -194,18 +196,15 @@ impl Session {
         }
         let nonce = super::console::nonce();
         let lines = script::run(console.folder_inside(), run.stdin.is_some(), status, &nonce);
-        let (started, since) = (Instant::now(), now());
+        let since = now();
         if console.send(&lines).await.is_err() {
             return Err(self.lost(None));
         }
-        Ok((
-            started,
-            Running {
-                since,
-                spared,
-                nonce,
-            },
-        ))
+        Ok(Running {
+            since,
+            spared,
+            nonce,
+        })
     }
 
     async fn conclude(
