@@ -14,12 +14,18 @@ use super::console::{Answer, Console, Outputs};
 const POLITE: Duration = Duration::from_millis(100);
 /// How long the shell may go on with one command after another before it is killed too.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How many interrupts it gets at least, a quarter of what it gets in that time when the machine has nothing else to
+/// do: where killing what a command started takes the time, that is not the shell's fault.
+const CHANCES: usize = 100;
 /// The time between two interrupts.
 const BETWEEN: Duration = Duration::from_millis(1);
 /// The time between two questions to a shell that does not answer.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// How long a shell that is not busy may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_millis(500);
+/// How long the supervisor may take to say that a killed shell has ended. It does so at once; whoever gives it up too
+/// early, on a machine under heavy load, gives up the session's files.
+const REPORT_LIMIT: Duration = Duration::from_secs(10);
 
 /// What became of the shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +69,7 @@ pub(super) async fn interrupt(
     if !matches!(aftermath, Aftermath::Kept { .. }) {
         return aftermath;
     }
-    settle(console, outputs).await
+    settle(console, outputs, running).await
 }
 
 async fn ask_to_end(
@@ -92,7 +98,9 @@ async fn ask_to_end(
 async fn insist(console: &mut Console, outputs: &mut Outputs, running: &Running) -> Aftermath {
     let started = Instant::now();
     let mut asked: Option<Instant> = None;
-    while started.elapsed() < PATIENCE {
+    let mut interrupts = 0;
+    while started.elapsed() < PATIENCE || interrupts < CHANCES {
+        interrupts += 1;
         kill_victims(console, running);
         wait_until_reaped(console.shell_pid);
         console.tree().signal(console.shell_pid, Signal::INT);
@@ -109,8 +117,30 @@ async fn insist(console: &mut Console, outputs: &mut Outputs, running: &Running)
             return ended;
         }
     }
+    kill_shell(console, outputs).await
+}
+
+/// Makes sure that no interrupt is still on its way to the shell, where it would hit the next command.
+async fn settle(console: &mut Console, outputs: &mut Outputs, running: &Running) -> Aftermath {
+    const ROUNDS: usize = 3;
+    for _ in 0..ROUNDS {
+        let Ok(nonce) = console.ask().await else {
+            return Aftermath::Gone;
+        };
+        if let Some(aftermath) = wait_for(console, outputs, Some(&nonce), ANSWER_LIMIT).await {
+            return aftermath;
+        }
+    }
+    let aftermath = kill_shell(console, outputs).await;
+    // What the shell was busy with instead of answering.
+    kill_victims(console, running);
+    aftermath
+}
+
+/// Kills the shell and waits for its supervisor to say so: left unheard, that would be taken for the end of the next.
+async fn kill_shell(console: &mut Console, outputs: &mut Outputs) -> Aftermath {
     console.tree().signal(console.shell_pid, Signal::KILL);
-    timeout(ANSWER_LIMIT, async {
+    timeout(REPORT_LIMIT, async {
         loop {
             match console.hear(outputs).await {
                 Answer::Mark { .. } => {}
@@ -121,21 +151,6 @@ async fn insist(console: &mut Console, outputs: &mut Outputs, running: &Running)
     })
     .await
     .unwrap_or(Aftermath::Gone)
-}
-
-/// Makes sure that no interrupt is still on its way to the shell, where it would hit the next command.
-async fn settle(console: &mut Console, outputs: &mut Outputs) -> Aftermath {
-    const ROUNDS: usize = 3;
-    for _ in 0..ROUNDS {
-        let Ok(nonce) = console.ask().await else {
-            return Aftermath::Gone;
-        };
-        if let Some(aftermath) = wait_for(console, outputs, Some(&nonce), ANSWER_LIMIT).await {
-            return aftermath;
-        }
-    }
-    console.tree().signal(console.shell_pid, Signal::KILL);
-    Aftermath::Ended
 }
 
 /// Waits for the mark with this nonce, or for any.

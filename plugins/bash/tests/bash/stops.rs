@@ -111,10 +111,20 @@ fn shells_that_are_hard_to_stop_are_stopped() {
 #[test]
 fn a_shell_that_takes_no_interrupt_is_replaced() {
     in_session(|session| {
-        run(session, "A=1; echo file >file");
-        let failure = times_out(session, "trap '' INT; while :; do :; done");
-        assert_eq!(failure.data["shell_restarted"], true);
-        assert_eq!(printed(session, "echo \"[$A]\"; cat file"), "[]\nfile\n");
+        for command in [
+            "A=1; trap '' INT; while :; do :; done",
+            // This one takes it and tells where it is, and has no time for anything after that.
+            "A=1; PROMPT_COMMAND='((n++)) && { sleep 1010.5 & while :; do :; done; }'; sleep 1010.5",
+        ] {
+            run(session, "echo file >file");
+            let failure = times_out(session, command);
+            assert_eq!(failure.data["shell_restarted"], true, "{command}");
+            let left = printed(session, "echo \"[$A]\"; cat file");
+            assert_eq!(left, "[]\nfile\n", "{command}");
+            eventually("its processes are gone", || {
+                processes_with("1010.5").is_empty()
+            });
+        }
     });
 }
 
