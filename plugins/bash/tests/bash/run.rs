@@ -260,9 +260,10 @@ fn a_trivial_command_and_a_new_session_are_quick() {
         .collect();
     runs.sort_by(f64::total_cmp);
     session.close().unwrap();
-    // Far above what a quiet machine shows (15 ms, 0.3 ms): this catches a lost wake-up, not a slow day.
-    assert!(starts[2] < Duration::from_secs(2), "{starts:?}");
-    assert!(runs[100] < 50.0, "{:?}", runs[100]);
+    // The quickest, and far above what a quiet machine shows (15 ms, 0.3 ms): this catches a lost wake-up, which they
+    // would all wait for, not a slow day.
+    assert!(starts[0] < Duration::from_secs(2), "{starts:?}");
+    assert!(runs[0] < 50.0, "{:?}", runs[0]);
     eprintln!(
         "session ready in {:?}, trivial command in {:.3} ms (medians)",
         starts[2], runs[100]

@@ -9,35 +9,49 @@ use super::{backend, eventually, in_session, printed, processes_with, run};
 
 /// Runs a command that must be stopped by its time limit.
 fn times_out(session: &TestSession<'_, bash::Bash>, command: &str) -> Failure {
-    let params = json!({"command": command, "timeout": 0.3});
+    times_out_after(session, command, 0.3)
+}
+
+fn times_out_after(session: &TestSession<'_, bash::Bash>, command: &str, limit: f64) -> Failure {
+    let params = json!({"command": command, "timeout": limit});
     let failure = session.call("bash:run", params).unwrap_err();
     assert_eq!(failure.code, 2002, "{command}: {failure:?}");
+    assert!(stopped_after(&failure) >= limit, "{command}: {failure:?}");
     failure
+}
+
+/// The same of a command that prints `before` and goes on: it is stopped at its limit, and not before it came so far.
+/// A busy machine may miss both, so it has a few attempts with ever more time.
+fn times_out_midway(session: &TestSession<'_, bash::Bash>, command: &str) -> Failure {
+    let stopped_midway = |limit| {
+        let failure = times_out_after(session, command, limit);
+        let on_time = stopped_after(&failure) < limit + 0.1;
+        (on_time && failure.data["stdout"] == "before\n").then_some(failure)
+    };
+    [0.3, 0.6, 1.2, 2.4, 4.8]
+        .into_iter()
+        .find_map(stopped_midway)
+        .unwrap_or_else(|| panic!("{command}: was not stopped midway at its limit"))
+}
+
+/// After how many seconds a command was stopped, as its caller is told.
+fn stopped_after(failure: &Failure) -> f64 {
+    let (_, time) = failure.message.split_once("stopped after ").unwrap();
+    time.strip_suffix(" s").unwrap().parse().unwrap()
 }
 
 #[test]
 fn a_command_that_takes_too_long_is_stopped_and_the_shell_lives() {
     in_session(|session| {
         run(session, "A=kept; cd /usr; f() { echo f; }");
-        let failure = times_out(
+        let failure = times_out_midway(
             session,
-            "echo before; echo err >&2; cd /tmp; sleep 1001.25; echo after",
+            "echo err >&2; cd /tmp; echo before; sleep 1001.25; echo after",
         );
-        assert_eq!(
-            (
-                failure.data["stdout"].as_str(),
-                failure.data["stderr"].as_str()
-            ),
-            (Some("before\n"), Some("err\n"))
-        );
+        assert_eq!(failure.data["stderr"], "err\n");
         assert_eq!(
             (&failure.data["exit_code"], &failure.data["cwd"]),
             (&json!(null), &json!("/tmp"))
-        );
-        assert!(
-            failure.message.contains("stopped after 0.3"),
-            "{}",
-            failure.message
         );
         assert_eq!(printed(session, "echo $A; f; pwd"), "kept\nf\n/tmp\n");
         eventually("the command is gone", || {
@@ -61,6 +75,9 @@ fn a_command_that_takes_too_long_is_stopped_and_the_shell_lives() {
 fn nothing_that_a_stopped_command_started_stays() {
     in_session(|session| {
         run(session, "sleep 1002.5 & A=1");
+        eventually("it works in the background", || {
+            processes_with("1002.5").len() == 1
+        });
         times_out(
             session,
             "setsid -f sleep 1003.5; (trap '' INT TERM HUP; sleep 1003.5) & nohup sleep 1003.5 >/dev/null & sh -c 'trap \"\" INT; sleep 1003.5; sleep 1003.5'",
@@ -112,12 +129,12 @@ fn shells_that_are_hard_to_stop_are_stopped() {
 fn a_shell_that_takes_no_interrupt_is_replaced() {
     in_session(|session| {
         for command in [
-            "A=1; trap '' INT; while :; do :; done",
+            "A=1; trap '' INT; echo before; while :; do :; done",
             // This one takes it and tells where it is, and has no time for anything after that.
-            "A=1; PROMPT_COMMAND='((n++)) && { sleep 1010.5 & while :; do :; done; }'; sleep 1010.5",
+            "A=1; PROMPT_COMMAND='((n++)) && { sleep 1010.5 & while :; do :; done; }'; echo before; sleep 1010.5",
         ] {
             run(session, "echo file >file");
-            let failure = times_out(session, command);
+            let failure = times_out_midway(session, command);
             assert_eq!(failure.data["shell_restarted"], true, "{command}");
             let left = printed(session, "echo \"[$A]\"; cat file");
             assert_eq!(left, "[]\nfile\n", "{command}");
@@ -131,23 +148,22 @@ fn a_shell_that_takes_no_interrupt_is_replaced() {
 #[test]
 fn the_hosts_limit_leaves_time_to_answer() {
     in_session(|session| {
-        let call = json!({"command": "echo so far; sleep 1005.5"});
-        let started = Instant::now();
-        let failure = success(&wait(session.begin_for(
-            "bash:run",
-            &call,
-            Duration::from_secs(2),
-        )))
-        .unwrap_err();
-        assert!(
-            started.elapsed() < Duration::from_secs(2),
-            "the host had given up"
-        );
-        assert_eq!(
-            (failure.code, &failure.data["stdout"]),
-            (2002, &json!("so far\n"))
-        );
-        assert!(!failure.cancelled);
+        let params = json!({"command": "echo so far; sleep 1005.5"});
+        let limit = Duration::from_secs(2);
+        let answers_in_time = || {
+            let started = Instant::now();
+            let call = session.begin_for("bash:run", &params, limit);
+            let failure = success(&wait(call)).unwrap_err();
+            let took = started.elapsed();
+            assert_eq!(
+                (failure.code, &failure.data["stdout"]),
+                (2002, &json!("so far\n"))
+            );
+            assert!(!failure.cancelled);
+            took < limit
+        };
+        // A tenth of the limit is little on a busy machine: it may be missed, but not every time.
+        assert!((0..5).any(|_| answers_in_time()), "the host had given up");
     });
 }
 
@@ -237,10 +253,16 @@ fn a_shell_that_died_is_an_error() {
         // Between two calls: the next one is told before anything runs in the new shell.
         run(
             session,
-            "shell=$$; (exec >/dev/null 2>&1; while [ -e file ]; do sleep 0.01; done; kill -9 $shell; touch killed) &",
+            "export OLD=$$ SHELLS=/proc/$PPID/task/$PPID/children",
         );
-        run(session, "rm file");
-        eventually("the shell is killed", || in_home("killed"));
+        let killer = json!({"command": "read -r line; kill -9 $OLD
+            while new=$(<$SHELLS); [ \"${new:-$OLD }\" = \"$OLD \" ]; do :; done; echo replaced"});
+        let killer = session.call("bash:start", killer).unwrap()["handle"].clone();
+        let now = json!({"handle": killer, "input": "now\n"});
+        session.call("bash:write", now).unwrap();
+        let said = json!({"handle": killer, "wait": 30});
+        let said = session.call("bash:read", said).unwrap();
+        assert_eq!(said["output"], "replaced\n");
         let failure = session
             .call("bash:run", json!({"command": "echo not run >not-run"}))
             .unwrap_err();
@@ -250,13 +272,6 @@ fn a_shell_that_died_is_an_error() {
             "none\n"
         );
     });
-}
-
-/// Whether the home of some running session holds a file.
-fn in_home(name: &str) -> bool {
-    processes_with("sandbox-shell")
-        .iter()
-        .any(|pid| std::fs::metadata(format!("/proc/{pid}/root/home/sandbox/{name}")).is_ok())
 }
 
 #[test]
