@@ -11,8 +11,9 @@ use crate::cgroup::Group;
 use crate::launch::Program;
 use crate::tree::{Boundary, Tree};
 
-/// How long a killed tree may take to be gone before it is reported.
-const KILL_LIMIT: Duration = Duration::from_secs(5);
+/// How long a killed tree may take to be gone before it is reported: seconds, on a machine under heavy load. With the
+/// removal of the control group it stays under the half minute that a clean-up has by default.
+const KILL_LIMIT: Duration = Duration::from_secs(20);
 
 /// What a tree has used so far, where a control group counted it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
