@@ -150,14 +150,19 @@ print(sorted(p for p in ['/', '/usr', '/etc', '/var', '/dev', '/run', '/run/sand
 fn computing_time_is_shared_out() {
     // The same work, with a tenth of a processor and with a whole one.
     let kit = backend(json!({}));
-    let code = "import time\nwall = time.monotonic()\nwhile time.process_time() < 0.3: pass\nprint(time.monotonic() - wall)";
+    let code = "import time
+wall, begun = time.monotonic(), time.process_time()
+while time.process_time() < begun + 0.3: pass
+print(time.monotonic() - wall)";
     let elapsed = |cpus: f64| -> f64 {
         let session = kit.session("worker", json!({ "cpu_limit": cpus })).unwrap();
         let said = printed(&session, code);
         session.close().unwrap();
         said.trim().parse().unwrap()
     };
-    let (tenth, whole) = (elapsed(0.1), elapsed(1.0));
+    let tenth = elapsed(0.1);
+    // The quickest of three: a busy machine may take its time once.
+    let whole = elapsed(1.0).min(elapsed(1.0)).min(elapsed(1.0));
     assert!(
         tenth > 2.0,
         "{tenth} s for 0.3 s of work on a tenth of a processor"

@@ -51,10 +51,19 @@ fn printed(session: &Session<'_>, code: &str) -> String {
 
 /// Waits for something that no event tells.
 fn eventually(what: &str, done: impl Fn() -> bool) {
+    sooner_or_later(what, || done().then_some(()));
+}
+
+/// The same for something to find.
+fn sooner_or_later<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     let started = Instant::now();
-    while !done() {
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
         assert!(started.elapsed() < LIMIT, "never happened: {what}");
-        std::thread::yield_now();
+        // A look may go over all of /proc; the processor is needed for what is waited for.
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
