@@ -1,7 +1,7 @@
 //! The same tools with the documents on a Qdrant server. No such server can be installed from where this
 //! project takes its packages, so a peer of our own speaks its protocol.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 
 use sandbox_embedding::testkit::model_folder;
 use sandbox_plugin_api::{prelude::*, testkit::TestKit};
@@ -164,7 +164,8 @@ fn a_new_corpus_replaces_the_old_and_leaves_what_callers_added() {
 
 #[test]
 fn what_the_server_refuses_is_said() {
-    let peer = Peer::start();
+    // At an address where nobody else is given the port once the peer is gone.
+    let peer = Peer::at(Ipv4Addr::new(127, 0, 0, 2));
     peer.state.lock().unwrap().key = Some("secret".to_owned());
     let failure = kit(&peer, &json!({})).warmup().unwrap_err();
     assert!(

@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
+    time::Instant,
 };
 
 use sandbox_embedding::testkit::{model_folder, other_model};
@@ -181,10 +182,18 @@ fn questions_that_come_together_share_runs_of_the_model() {
             number("queue_size"),
         )
     };
-    let start = std::time::Instant::now();
-    server.found(json!({ "query": "a lone question" }));
-    assert!(start.elapsed().as_secs() < 8);
-    assert_eq!(batches(), (1, 1, 0));
+    // The quickest of three: a busy machine may take its time once.
+    let quickest = |ask: &dyn Fn()| {
+        let asked = (0..3).map(|_| {
+            let start = Instant::now();
+            ask();
+            start.elapsed()
+        });
+        asked.min().unwrap()
+    };
+    let alone = quickest(&|| drop(server.found(json!({ "query": "a lone question" }))));
+    assert!(alone.as_secs() < 8, "{alone:?}");
+    assert_eq!(batches(), (3, 3, 0));
     let queries: Vec<String> = (0..64).map(|n| format!("question {n} of many")).collect();
     let answer = server.call("rag:batch_search", json!({ "queries": queries }));
     assert_eq!(
@@ -192,14 +201,19 @@ fn questions_that_come_together_share_runs_of_the_model() {
         (&json!(64), &json!([]))
     );
     let (total, runs, _) = batches();
-    assert_eq!(total, 65);
-    // 16 or more of them in every run, after the first question's.
-    assert!((3..=5).contains(&runs), "{runs} runs");
-    let refused = server.call("rag:batch_search", json!({ "queries": [" ", "x", ""] }));
-    assert_eq!(refused["errors"].as_array().unwrap().len(), 2);
+    assert_eq!(total, 67);
+    // 16 or more of them in every run, after the first questions'.
+    assert!((5..=7).contains(&runs), "{runs} runs");
+    // So many after it that it is waiting for company by the time when the last of them is refused.
+    let mut queries = vec![""; 200];
+    queries[1] = "x";
+    let beside_refused = quickest(&|| {
+        let answer = server.call("rag:batch_search", json!({ "queries": queries }));
+        assert_eq!(answer["errors"].as_array().unwrap().len(), 199);
+    });
     assert!(
-        start.elapsed().as_secs() < 9,
-        "a question waited for one that was refused"
+        beside_refused.as_secs() < 8,
+        "a question waited {beside_refused:?} for one that was refused"
     );
 }
 

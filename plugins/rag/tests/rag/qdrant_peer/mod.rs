@@ -7,7 +7,7 @@ mod services;
 
 use std::{
     collections::HashMap,
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
 };
@@ -42,7 +42,11 @@ pub(crate) struct Collections {
 
 impl Peer {
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at(Ipv4Addr::LOCALHOST)
+    }
+
+    pub(crate) fn at(host: Ipv4Addr) -> Self {
+        let listener = TcpListener::bind((host, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(Collections::default()));
