@@ -265,6 +265,10 @@ fn programs_and_files_go_through_the_agent() {
         let guest = start().await;
         let limit = Duration::from_secs(30);
         let shell = |line: &str| ["sh".to_owned(), "-c".to_owned(), line.to_owned()];
+        until("the agent answers", || async {
+            guest.run(&shell("true"), limit).await.is_ok()
+        })
+        .await;
         assert_eq!(guest.run(&shell("exit 7"), limit).await.unwrap(), 7);
 
         let folder = tempfile::tempdir().unwrap();
