@@ -2,6 +2,8 @@
 
 use sandbox_plugin_api::{prelude::*, testkit::TestKit};
 
+use crate::support::kit;
+
 #[derive(Default)]
 struct Names;
 
@@ -50,7 +52,7 @@ impl Names {
 }
 
 fn names() -> TestKit<Names> {
-    TestKit::new(json!({})).unwrap()
+    kit(json!({}))
 }
 
 #[test]
