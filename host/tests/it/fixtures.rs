@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::LazyLock,
@@ -42,6 +42,17 @@ pub(crate) fn library(name: &str) -> PathBuf {
         .get(name)
         .unwrap_or_else(|| panic!("no fixture {name}; there are {:?}", LIBRARIES.keys()))
         .clone()
+}
+
+/// A copy of a fixture's library with content of its own: for the server another one, which no other test has loaded.
+pub(crate) fn copy(name: &str, folder: &Path) -> PathBuf {
+    let original = library(name);
+    let copy = folder.join(original.file_name().expect("a file"));
+    let mut bytes = fs::read(original).expect("read");
+    // No other test has this folder.
+    bytes.extend(folder.as_os_str().as_encoded_bytes());
+    fs::write(&copy, bytes).expect("written");
+    copy
 }
 
 /// The folder that has the libraries of all fixtures, for a search path.

@@ -66,6 +66,8 @@ fn a_plugin_of_another_compiler_works() {
 
 #[test]
 fn a_plugin_with_panic_abort_is_refused() {
+    // First, as it builds this plugin too, in the way of all others and to the same file.
+    fixtures::plugins();
     let (target, profile) = fixtures::target();
     let profile = if profile == "debug" { "dev" } else { &profile };
     let mut cargo = fixtures::cargo();

@@ -1,7 +1,7 @@
 //! Host and plugin of one major work together whatever their minors are: a plugin of minor 0 in today's host, and
 //! today's plugin in a host of minor 0.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use sandbox::{
     config::Environment,
@@ -14,7 +14,7 @@ use sandbox_plugin_api::{
 use serde_json::{Value, json};
 
 use super::{PATIENCE, call, good, host};
-use crate::fixtures::{c_library, library, root};
+use crate::fixtures::{self, c_library, root};
 
 /// A `traceparent` that wants spans.
 const TRACED: &str = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01";
@@ -72,10 +72,7 @@ fn a_plugin_of_minor_0_sees_what_it_knows_and_is_asked_nothing_else() {
 fn a_plugin_of_today_works_in_a_host_of_minor_0() {
     let folder = tempfile::tempdir().expect("a folder");
     // Another file than that of the other tests, so that its statics have not seen today's host.
-    let mut bytes = fs::read(library("hybrid")).expect("it was built");
-    bytes.push(0);
-    let copy = folder.path().join("libcopy.so");
-    fs::write(&copy, bytes).expect("there is room");
+    let copy = fixtures::copy("hybrid", folder.path());
     let table = Host {
         size: size_of::<Host>(),
         abi_minor: 0,
