@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::web::{Got, Web, post};
+use super::web::{Got, Web, http2, post};
 
 async fn web(max_body_bytes: u64) -> Web {
     with(json!({ "max_body_bytes": max_body_bytes })).await
@@ -138,8 +138,7 @@ async fn requests_that_are_sent_ahead_are_answered_in_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_sends_a_large_body_to_the_wrong_place_reads_the_answer() {
     let web = web(64 << 20).await;
-    let http2 = reqwest::Client::builder().http2_prior_knowledge();
-    for client in [web.client.clone(), http2.build().unwrap()] {
+    for client in [web.client.clone(), http2().build().unwrap()] {
         for (method, path, status) in [
             ("POST", "/api/v1/execute/", 404),
             ("PUT", "/api/v1/execute", 405),

@@ -3,7 +3,7 @@
 use sandbox_client::Client;
 use serde_json::json;
 
-use super::web::{Web, post};
+use super::web::{Web, http2, post};
 use crate::engine::{lines, until};
 
 async fn web() -> Web {
@@ -41,10 +41,7 @@ async fn a_closed_connection_cancels_the_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_stream_cancels_the_call_and_not_its_neighbours() {
     let web = web().await;
-    let client = reqwest::Client::builder()
-        .http2_prior_knowledge()
-        .build()
-        .unwrap();
+    let client = http2().build().unwrap();
     let url = web.url("/api/v1/execute");
     let call = tokio::spawn({
         let request = client.post(&url).body(forever().to_string());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::web::{PATIENCE, Web, post};
+use super::web::{PATIENCE, Web, http2, post};
 use crate::engine::{lines, until};
 
 async fn web(limits: serde_json::Value) -> Web {
@@ -19,10 +19,7 @@ fn echo() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn http2_needs_no_upgrade() {
     let web = web(json!({})).await;
-    let client = reqwest::Client::builder()
-        .http2_prior_knowledge()
-        .build()
-        .unwrap();
+    let client = http2().build().unwrap();
     let calls = (0..100).map(|_| async {
         let answer = client
             .post(web.url("/api/v1/execute"))

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::web::{Got, Web};
+use super::web::{Got, Web, http2};
 use crate::engine::{lines, until};
 
 async fn web(security: Value) -> Web {
@@ -113,8 +113,7 @@ async fn a_server_on_loopback_answers_to_its_own_names_only() {
     for host in ["localhost", "localhost:1234", "127.0.0.1", "[::1]:80"] {
         execute(&web, &[("host", host)]).await.data();
     }
-    let http2 = reqwest::Client::builder()
-        .http2_prior_knowledge()
+    let http2 = http2()
         .resolve("evil.example.org", web.address)
         .build()
         .unwrap();

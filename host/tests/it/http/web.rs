@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use reqwest::{Client, Response};
+use reqwest::{Client, ClientBuilder, Response};
 use sandbox::http::{Options, serve};
 use serde_json::{Value, json};
 use tokio::{
@@ -105,7 +105,7 @@ impl Web {
         Self {
             engine,
             address,
-            client: Client::new(),
+            client: client().build().unwrap(),
             closing,
             serving,
         }
@@ -159,6 +159,16 @@ impl Web {
     pub(crate) async fn connect(&self) -> Raw {
         Raw(TcpStream::connect(self.address).await.unwrap())
     }
+}
+
+/// A client that goes to the server straight, whatever the environment says of proxies.
+pub(crate) fn client() -> ClientBuilder {
+    Client::builder().no_proxy()
+}
+
+/// One that begins with HTTP/2.
+pub(crate) fn http2() -> ClientBuilder {
+    client().http2_prior_knowledge()
 }
 
 /// A connection that says exactly what it is told to.
