@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    engine::{Engine, lines, nothing, until},
+    engine::{Engine, lines, nothing},
     fixtures::{c_library, root},
 };
 
@@ -29,14 +29,6 @@ fn engine() -> Engine {
 
 fn journal(engine: &Engine) -> Vec<String> {
     lines(&engine.file("journal"))
-}
-
-/// Waits until the journal says this.
-async fn written(engine: &Engine, line: &str) {
-    until(line, || {
-        journal(engine).contains(&line.to_owned()).then_some(())
-    })
-    .await;
 }
 
 fn assert_order(engine: &Engine, expected: &[&str]) {
@@ -65,7 +57,7 @@ async fn a_session_is_not_taken_from_a_cleanup_that_goes_on() {
         .call("w", "csession:let_go", nothing())
         .await
         .unwrap();
-    written(&engine, "release 1").await;
+    engine.written("release 1").await;
     assert_order(
         &engine,
         &["cleanup begins 1", "cleanup ends 1", "release 1"],
@@ -78,7 +70,7 @@ async fn a_call_that_goes_on_is_cleaned_up_under_and_keeps_its_session() {
     engine.open("w", CSESSION, nothing()).await.unwrap();
     let call = engine.call("w", "csession:stay", nothing());
     let rest = async {
-        written(&engine, "stay begins 1").await;
+        engine.written("stay begins 1").await;
         engine.destroy("w", CSESSION).await.unwrap();
         engine
             .call("v", "csession:let_go", nothing())
@@ -87,7 +79,7 @@ async fn a_call_that_goes_on_is_cleaned_up_under_and_keeps_its_session() {
     };
     let (ended, ()) = tokio::join!(call, rest);
     assert_eq!(ended.unwrap_err().0, 1003);
-    written(&engine, "release 1").await;
+    engine.written("release 1").await;
     assert_order(&engine, &["cleanup ends 1", "stay ends 1", "release 1"]);
 }
 

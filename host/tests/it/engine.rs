@@ -155,6 +155,15 @@ impl Engine {
             .map(|_| ())
     }
 
+    /// Waits until a fixture has written this line into its journal.
+    pub(crate) async fn written(&self, line: &str) {
+        let journal = self.file("journal");
+        until(line, || {
+            lines(&journal).iter().any(|one| one == line).then_some(())
+        })
+        .await;
+    }
+
     /// A file in the server's directory.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
@@ -176,6 +185,20 @@ pub(crate) async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) ->
         }
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Tries until an attempt finds something, each time with twice the limit: for what has to begin before its time is up,
+/// which a busy machine may prevent.
+pub(crate) async fn again<T>(what: &str, mut attempt: impl AsyncFnMut(Duration) -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    let mut limit = Duration::from_millis(100);
+    loop {
+        if let Some(found) = attempt(limit).await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "tried in vain for {what}");
+        limit = (2 * limit).min(PATIENCE);
     }
 }
 

@@ -1,15 +1,13 @@
 //! The rules of sessions and calls, each seen through a real plugin.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use sandbox::sessions::{Session, WorkerKey};
+use sandbox_protocol::response::Readiness;
 use serde_json::json;
 
-use crate::engine::{Engine, lines, nothing, until};
+use crate::engine::{Engine, again, lines, nothing, until};
 
 const COUNTER: &str = "counter";
 
@@ -119,34 +117,35 @@ async fn a_temporary_session_ends_when_its_caller_goes_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_expires_in_time_and_not_under_a_call() {
     let engine = counter();
-    let ttl = Some(Duration::from_millis(200));
-    engine
-        .open_with("idle", COUNTER, nothing(), ttl)
-        .await
-        .unwrap();
-    engine
-        .open_with("busy", COUNTER, nothing(), ttl)
-        .await
-        .unwrap();
-    let started = Instant::now();
-    let busy = engine.call("busy", "counter:add", json!({ "ms": 700 }));
-    let idle = async {
-        until("the expiry", || {
-            (count(&engine, "cleanup") == 1).then_some(())
-        })
-        .await;
-        started.elapsed()
-    };
-    let (busy, idle) = tokio::join!(busy, idle);
-    busy.unwrap();
-    assert!(idle < Duration::from_millis(1200), "expired after {idle:?}");
-    // The call's end restarted the time: the session is still there.
-    assert_eq!(
-        engine.call("busy", "counter:get", nothing()).await.unwrap()["value"],
-        1
+    let go = engine.file("go");
+    let (session, busy, ttl) = again("a call before the expiry", async |ttl| {
+        let opened = engine.open_with("busy", COUNTER, nothing(), Some(ttl));
+        opened.await.unwrap();
+        let call = engine.call("busy", "counter:add", json!({ "until": go }));
+        let mut call = Box::pin(call);
+        assert!(futures_util::poll!(&mut call).is_pending());
+        let session = find(&engine, "busy")?;
+        (session.gate.inside() > 0).then_some((session, call, ttl))
+    })
+    .await;
+    let due = session.expires_ms();
+    // Made later, it expires later.
+    let opened = engine.open_with("idle", COUNTER, nothing(), Some(ttl));
+    opened.await.unwrap();
+    until("the expiry", || {
+        (count(&engine, "cleanup counter_idle_") == 1).then_some(())
+    })
+    .await;
+    assert!(!session.gate.is_closed() && session.expires_ms() == due);
+    std::fs::write(go, "").unwrap();
+    assert_eq!(busy.await.unwrap()["value"], 1);
+    assert!(
+        session.expires_ms() > due,
+        "the call's end restarted the time"
     );
     until("the second expiry", || {
-        (count(&engine, "cleanup") == 2).then_some(())
+        let cleanup = format!("cleanup {}", session.id);
+        (count(&engine, &cleanup) == 1).then_some(())
     })
     .await;
     until("nobody is left", || {
@@ -155,62 +154,82 @@ async fn a_session_expires_in_time_and_not_under_a_call() {
     .await;
 }
 
-/// On one thread, whose time and turns are the test's: sixty-four sessions keep all places of those that expire, and
-/// the last has to wait for one.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_used_while_its_expiry_waits_lives_on() {
     for refreshes in [false, true] {
-        let engine = counter();
-        let workers: Vec<_> = (0..65).map(|number| format!("w{number}")).collect();
-        let ttl = Duration::from_secs(2);
-        let opened = workers
-            .iter()
-            .map(|worker| engine.open_with(worker, COUNTER, nothing(), Some(ttl)));
-        assert!(join_all(opened).await.iter().all(Result::is_ok));
-        let sessions: Vec<_> = workers.iter().filter_map(|w| find(&engine, w)).collect();
-        assert_eq!(sessions.len(), 65, "none has expired yet");
-        tokio::time::pause();
-        while sessions.iter().any(|session| session.next_look().is_some()) {
-            // The whole thread: nothing of the server may run meanwhile.
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        // More than enough, as timers are rounded up.
-        tokio::time::advance(2 * ttl).await;
-        let left = || {
-            workers
-                .iter()
-                .filter(|worker| find(&engine, worker).is_some())
-        };
-        while left().count() > 1 {
-            tokio::task::yield_now().await;
-        }
-        let last = left().next().expect("the last waits for a place");
-        if refreshes {
-            assert!(find(&engine, last).unwrap().refresh());
-        }
-        let call = engine.call(last, "counter:add", json!({ "ms": 100 }));
-        let mut call = std::pin::pin!(call);
-        if !refreshes {
-            assert!(futures_util::poll!(&mut call).is_pending(), "it has begun");
-        }
-        tokio::time::resume();
-        until("the others' end", || {
-            (count(&engine, "cleanup") == 64).then_some(())
+        again("an expiry that waits", async |ttl| {
+            // A runtime of its own, as its clock is no other's after that.
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let attempt = move || runtime.block_on(use_the_last(refreshes, ttl));
+            tokio::task::spawn_blocking(attempt).await.unwrap()
         })
         .await;
-        assert_eq!(call.await.unwrap()["value"], 1);
-        assert!(find(&engine, last).is_some());
     }
+}
+
+/// On one thread, whose time and turns are the test's: sixty-four sessions keep all places of those that expire, and
+/// the last has to wait for one. Nothing when a busy machine let the time go by in which sessions live.
+async fn use_the_last(refreshes: bool, ttl: Duration) -> Option<()> {
+    let engine = counter();
+    let workers: Vec<_> = (0..65).map(|number| format!("w{number}")).collect();
+    let opened = workers
+        .iter()
+        .map(|worker| engine.open_with(worker, COUNTER, nothing(), Some(ttl)));
+    assert!(join_all(opened).await.iter().all(Result::is_ok));
+    let sessions: Option<Vec<_>> = workers.iter().map(|worker| find(&engine, worker)).collect();
+    let sessions = sessions?;
+    tokio::time::pause();
+    while sessions.iter().any(|session| session.next_look().is_some()) {
+        // The whole thread: nothing of the server may run meanwhile.
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // More than enough, as timers are rounded up.
+    tokio::time::advance(2 * ttl).await;
+    let left = || {
+        workers
+            .iter()
+            .filter(|worker| find(&engine, worker).is_some())
+    };
+    while left().count() > 1 {
+        tokio::task::yield_now().await;
+    }
+    let last = left().next().expect("the last waits for a place");
+    let session = find(&engine, last)?;
+    if refreshes {
+        assert!(session.refresh());
+    }
+    let go = engine.file("go");
+    let call = engine.call(last, "counter:add", json!({ "until": go }));
+    let mut call = std::pin::pin!(call);
+    if !refreshes {
+        assert!(futures_util::poll!(&mut call).is_pending(), "it has begun");
+    }
+    tokio::time::resume();
+    until("the others' end", || {
+        (count(&engine, "cleanup") >= 64).then_some(())
+    })
+    .await;
+    std::fs::write(go, "").unwrap();
+    let (answer, found) = (call.await, find(&engine, last));
+    // Unless its time is up once more.
+    session.next_look()?;
+    assert_eq!(answer.unwrap()["value"], 1);
+    assert!(found.is_some());
+    Some(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn destroying_lets_calls_end_and_cleans_up_once() {
     let engine = Engine::with(
-        json!({ "grace_period": 5 }),
+        json!({ "grace_period": 60 }),
         json!({ "counter": { "config": { "journal": "journal" } } }),
     );
     engine.open("w", COUNTER, nothing()).await.unwrap();
-    let running = engine.call("w", "counter:add", json!({ "ms": 300 }));
+    let go = engine.file("go");
+    let running = engine.call("w", "counter:add", json!({ "until": go }));
     let destroying = async {
         inside(&engine, "w").await;
         let (first, second) = tokio::join!(engine.destroy("w", COUNTER), async {
@@ -220,7 +239,9 @@ async fn destroying_lets_calls_end_and_cleans_up_once() {
                 .await
                 .unwrap_err();
             assert_eq!(refused.0, 1003, "{refused:?}");
-            engine.destroy("w", COUNTER).await
+            let refused = engine.destroy("w", COUNTER).await;
+            std::fs::write(go, "").unwrap();
+            refused
         });
         first.unwrap();
         assert_eq!(second.unwrap_err().code.0, 1003);
@@ -270,37 +291,53 @@ async fn a_failed_cleanup_ends_the_session_all_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_hangs_costs_its_own_caller_a_timeout_and_is_cancelled() {
-    let engine = Engine::with(
-        json!({ "limits": { "initialize_timeout": 0.2, "cleanup_timeout": 0.2 } }),
-        json!({ "hangs": { "config": { "journal": "journal" } } }),
-    );
-    let failure = engine
-        .open("w", "hangs", json!({ "at": ["initialize"] }))
-        .await
-        .unwrap_err();
-    assert_eq!((failure.code.0, failure.status), (2002, 504), "{failure}");
-    assert_eq!(count(&engine, "cancelled in initialize"), 1);
-    engine
-        .open("w", "hangs", json!({ "at": ["cleanup"] }))
-        .await
-        .unwrap();
-    let short = Some(Duration::from_millis(100));
-    let timed_out = engine
-        .call_for("w", "hangs:forever", nothing(), short)
-        .await
-        .unwrap_err();
-    assert_eq!(timed_out.0, 2002);
-    assert_eq!(
-        count(&engine, "cancelled in a tool"),
-        1,
-        "cancelled, not only abandoned"
-    );
+    again("an `initialize` that hangs", async |limit| {
+        let engine = hangs("initialize_timeout", limit);
+        let opened = engine.open("w", "hangs", json!({ "at": ["initialize"] }));
+        let failure = opened.await.unwrap_err();
+        assert_eq!((failure.code.0, failure.status), (2002, 504), "{failure}");
+        cancelled(&engine, "initialize").await
+    })
+    .await;
+    again("a `cleanup` that hangs", async |limit| {
+        let engine = hangs("cleanup_timeout", limit);
+        let opened = engine.open("w", "hangs", json!({ "at": ["cleanup"] }));
+        opened.await.unwrap();
+        engine.destroy("w", "hangs").await.unwrap();
+        cancelled(&engine, "cleanup").await
+    })
+    .await;
+    let engine = Engine::of("hangs", json!({ "journal": "journal" }));
+    engine.open("w", "hangs", nothing()).await.unwrap();
+    again("a tool that hangs", async |limit| {
+        let call = engine.call_for("w", "hangs:forever", nothing(), Some(limit));
+        assert_eq!(call.await.unwrap_err().0, 2002);
+        cancelled(&engine, "a tool").await
+    })
+    .await;
     assert_eq!(
         engine.call("w", "hangs:fine", nothing()).await.unwrap()["hung"],
         false
     );
-    engine.destroy("w", "hangs").await.unwrap();
-    assert_eq!(count(&engine, "cancelled in cleanup"), 1);
+}
+
+/// A server with this limit, of sessions that hang where they are told to.
+fn hangs(limit: &str, time: Duration) -> Engine {
+    Engine::with(
+        json!({ "limits": { limit: time.as_secs_f64() } }),
+        json!({ "hangs": { "config": { "journal": "journal" } } }),
+    )
+}
+
+/// Waits until what hung is cancelled, not only abandoned; nothing when its time was up before it began.
+async fn cancelled(engine: &Engine, place: &str) -> Option<()> {
+    let began = count(engine, &format!("hanging in {place}"));
+    let cancelled = format!("cancelled in {place}");
+    until(&cancelled, || {
+        (count(engine, &cancelled) == began).then_some(())
+    })
+    .await;
+    (began > 0).then_some(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -372,28 +409,26 @@ async fn panics_of_the_lifecycle_are_failures_and_no_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn warming_up_happens_once_and_is_tried_again_after_a_failure() {
-    let engine = Engine::with(
-        json!({ "limits": { "warmup_timeout": 0.2 } }),
-        json!({ "hangs": { "config": { "at": ["warmup"], "journal": "journal" } } }),
-    );
-    let calls = (0..10).map(|_| engine.call("w", "hangs:fine", nothing()));
-    for answer in join_all(calls).await {
-        assert_eq!(answer.unwrap_err().0, 2002, "it took too long");
-    }
-    assert_eq!(
-        count(&engine, "hanging in warmup"),
-        1,
-        "one warm-up for all that waited"
-    );
-    assert_eq!(
-        engine
-            .call("w", "hangs:fine", nothing())
-            .await
-            .unwrap_err()
-            .0,
-        2002
-    );
-    assert_eq!(count(&engine, "hanging in warmup"), 2);
+    let resources = json!({ "hangs": { "config": { "at": ["warmup"], "journal": "journal" } } });
+    let begun = |engine: &Engine| count(engine, "hanging in warmup");
+    let engine = again("a warm-up that hangs", async |limit| {
+        let limits = json!({ "warmup_timeout": limit.as_secs_f64() });
+        let engine = Engine::with(json!({ "limits": limits }), resources.clone());
+        let calls = (0..10).map(|_| engine.call("w", "hangs:fine", nothing()));
+        for answer in join_all(calls).await {
+            assert_eq!(answer.unwrap_err().0, 2002, "it took too long");
+        }
+        (begun(&engine) > 0).then_some(engine)
+    })
+    .await;
+    assert_eq!(begun(&engine), 1, "one warm-up for all that waited");
+    again("another one", async |_| {
+        let call = engine.call("w", "hangs:fine", nothing());
+        assert_eq!(call.await.unwrap_err().0, 2002);
+        (begun(&engine) > 1).then_some(())
+    })
+    .await;
+    assert_eq!(begun(&engine), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -414,12 +449,20 @@ async fn limits_on_sessions_hold() {
 async fn stopping_lets_calls_end_ends_sessions_and_refuses_new_work() {
     let engine = counter();
     engine.open("w", COUNTER, nothing()).await.unwrap();
-    let call = engine.call("w", "counter:add", json!({ "ms": 200 }));
+    let go = engine.file("go");
+    let call = engine.call("w", "counter:add", json!({ "until": go }));
     let stop = async {
         inside(&engine, "w").await;
-        engine.sandbox.stop(Duration::from_secs(5)).await
+        engine.sandbox.stop(Duration::from_mins(1)).await
     };
-    let (call, ended) = tokio::join!(call, stop);
+    let let_end = async {
+        until("the stop", || {
+            (engine.sandbox.readiness() == Readiness::Draining).then_some(())
+        })
+        .await;
+        std::fs::write(&go, "").unwrap();
+    };
+    let (call, ended, ()) = tokio::join!(call, stop, let_end);
     assert_eq!(call.unwrap()["value"], 1);
     assert_eq!((ended, count(&engine, "cleanup")), (1, 1));
     assert_eq!(
@@ -461,5 +504,8 @@ async fn a_thousand_workers_lose_nothing() {
         (count(&engine, "initialize"), count(&engine, "cleanup")),
         (1000, 1000)
     );
-    assert_eq!(engine.sandbox.sessions.count(), 0);
+    until("the count", || {
+        (engine.sandbox.sessions.count() == 0).then_some(())
+    })
+    .await;
 }

@@ -148,11 +148,13 @@ async fn a_batch_that_stopped_at_its_first_action_did_not_fail_altogether() {
 async fn a_draining_server_ends_the_batches_it_has_begun_and_begins_no_others() {
     let web = web().await;
     let sandbox = &web.engine.sandbox;
-    let sleep = json!({ "action": "echo:sleep", "params": { "ms": 100 } });
-    let begun = batch(&web, json!([sleep, echo(2)]), json!({}));
+    let draining = web.engine.file("draining");
+    let add = json!({ "action": "counter:add", "params": { "until": draining } });
+    let begun = batch(&web, json!([add, echo(2)]), json!({}));
     let drain = async {
         until("the call", || sandbox.observers.feed.running().pop()).await;
         sandbox.drain();
+        std::fs::write(draining, "").unwrap();
     };
     let (begun, ()) = tokio::join!(begun, drain);
     assert_eq!((begun.codes(), counts(&begun)), ((200, 0), [2, 2, 2]));

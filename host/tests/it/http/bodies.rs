@@ -95,10 +95,9 @@ async fn a_body_of_unknown_length_is_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_come_is_given_up() {
     let web = with(json!({ "header_timeout": 0.2 })).await;
-    let mut raw = web.connect().await;
-    raw.say("POST /api/v1/execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
-        .await;
-    let answer = raw.rest().await;
+    let request =
+        "POST /api/v1/execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{";
+    let answer = web.ask(request).await.rest().await;
     assert!(
         answer.starts_with("HTTP/1.1 400 ") && answer.contains("did not arrive in time"),
         "{answer}"

@@ -4,18 +4,10 @@ use sandbox_client::Client;
 use serde_json::json;
 
 use super::web::{Web, http2, post};
-use crate::engine::{lines, until};
+use crate::engine::until;
 
 async fn web() -> Web {
     Web::of(json!({ "hangs": { "config": { "journal": "journal" } } })).await
-}
-
-async fn written(web: &Web, line: &str) {
-    let journal = web.engine.file("journal");
-    until(line, || {
-        lines(&journal).contains(&line.to_owned()).then_some(())
-    })
-    .await;
 }
 
 fn forever() -> serde_json::Value {
@@ -28,9 +20,9 @@ async fn a_closed_connection_cancels_the_call() {
     let mut raw = web.connect().await;
     raw.say(post("/api/v1/execute", &forever().to_string()))
         .await;
-    written(&web, "hanging in a tool").await;
+    web.engine.written("hanging in a tool").await;
     drop(raw);
-    written(&web, "cancelled in a tool").await;
+    web.engine.written("cancelled in a tool").await;
     let sessions = &web.engine.sandbox.sessions;
     until("the end of the temporary session", || {
         (sessions.count() == 0).then_some(())
@@ -47,9 +39,9 @@ async fn a_reset_stream_cancels_the_call_and_not_its_neighbours() {
         let request = client.post(&url).body(forever().to_string());
         async move { request.send().await }
     });
-    written(&web, "hanging in a tool").await;
+    web.engine.written("hanging in a tool").await;
     call.abort();
-    written(&web, "cancelled in a tool").await;
+    web.engine.written("cancelled in a tool").await;
     let fine = json!({ "worker_id": "w", "action": "hangs:fine" }).to_string();
     let answer = client.post(&url).body(fine).send().await.unwrap();
     assert_eq!(
@@ -66,9 +58,9 @@ async fn a_closed_connection_cancels_a_batch() {
         json!({ "worker_id": "w", "parallel": true, "actions": [{ "action": "hangs:forever" }] });
     raw.say(post("/api/v1/execute/batch", &body.to_string()))
         .await;
-    written(&web, "hanging in a tool").await;
+    web.engine.written("hanging in a tool").await;
     drop(raw);
-    written(&web, "cancelled in a tool").await;
+    web.engine.written("cancelled in a tool").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,7 +73,7 @@ async fn a_call_of_the_client_that_is_dropped_is_cancelled() {
     let url = format!("http://{}", web.address);
     let client = Client::builder().url(url).build().unwrap();
     let call = tokio::spawn(async move { client.execute("hangs:forever", &json!({}), None).await });
-    written(&web, "hanging in a tool").await;
+    web.engine.written("hanging in a tool").await;
     call.abort();
-    written(&web, "cancelled in a tool").await;
+    web.engine.written("cancelled in a tool").await;
 }

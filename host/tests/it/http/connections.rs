@@ -46,14 +46,19 @@ async fn http2_needs_no_upgrade() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_comes_byte_by_byte_is_cut_off() {
     let web = web(json!({ "header_timeout": 0.3, "idle_timeout": 60 })).await;
-    for before in [String::new(), post("/api/v1/execute", &echo())] {
-        let mut raw = web.connect().await;
-        if !before.is_empty() {
-            raw.say(&before).await;
-            raw.until("}}").await;
-        }
+    for before in [None, Some(post("/api/v1/execute", &echo()))] {
+        let mut started = Instant::now();
+        let raw = match before {
+            // The time begins with the connection.
+            None => web.connect().await,
+            Some(request) => {
+                let mut raw = web.ask(&request).await;
+                raw.until("}}").await;
+                started = Instant::now();
+                raw
+            }
+        };
         let (mut reader, mut writer) = raw.0.into_split();
-        let started = Instant::now();
         let slow = tokio::spawn(async move {
             for byte in b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
                 .iter()
@@ -85,14 +90,14 @@ async fn a_head_that_comes_byte_by_byte_is_cut_off() {
 async fn silent_connections_are_closed_and_busy_ones_are_not() {
     let web = web(json!({ "header_timeout": 0.1, "idle_timeout": 0.2 })).await;
     let mut never = web.connect().await;
-    let mut once = web.connect().await;
-    once.say(post("/api/v1/execute", &echo())).await;
-    let mut busy = web.connect().await;
-    let sleep = json!({ "worker_id": "w", "action": "echo:sleep", "params": { "ms": 900 } });
-    busy.say(post("/api/v1/execute", &sleep.to_string())).await;
+    // Longer than a connection that is given up still has for what it is doing.
+    let sleep = json!({ "worker_id": "w", "action": "echo:sleep", "params": { "ms": 1500 } });
+    let (once, busy) = (echo(), sleep.to_string());
+    let [once, busy] = [once, busy].map(|body| post("/api/v1/execute", &body));
+    let (mut once, mut busy) = tokio::join!(web.ask(&once), web.ask(&busy));
     assert_eq!(never.rest().await, "");
     assert!(once.rest().await.ends_with("}}"));
-    assert!(busy.rest().await.contains(r#"{"slept":900}"#));
+    assert!(busy.rest().await.contains(r#"{"slept":1500}"#));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,21 +125,22 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_finishes_what_is_under_way() {
-    let web = web(json!({})).await;
+    let web = Web::of(json!({ "echo": {}, "counter": {} })).await;
     let mut idle = web.connect().await;
     idle.say(post("/api/v1/execute", &echo())).await;
     idle.until("}}").await;
     let mut busy = web.connect().await;
-    let sleep = json!({ "worker_id": "w", "action": "echo:sleep", "params": { "ms": 300 } });
-    busy.say(post("/api/v1/execute", &sleep.to_string())).await;
+    let closed = web.engine.file("closed");
+    let add = json!({ "worker_id": "w", "action": "counter:add", "params": { "until": closed } });
+    busy.say(post("/api/v1/execute", &add.to_string())).await;
     let mut partial = web.connect().await;
     partial.say("GET /hea").await;
-    // The call has begun when its backend is warm.
-    let backend = web.engine.sandbox.catalog.backend("echo").unwrap();
-    until("the call", || backend.is_warm().then_some(())).await;
+    let feed = &web.engine.sandbox.observers.feed;
+    until("the call", || feed.running().pop()).await;
     web.closing.cancel();
     assert_eq!(idle.rest().await, "");
-    assert!(busy.rest().await.contains(r#"{"slept":300}"#));
+    std::fs::write(closed, "").unwrap();
+    assert!(busy.rest().await.contains(r#"{"value":1}"#));
     tokio::time::timeout(PATIENCE, web.serving)
         .await
         .expect("serving ends")

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, again};
 
 /// No test waits longer for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -158,6 +158,19 @@ impl Web {
 
     pub(crate) async fn connect(&self) -> Raw {
         Raw(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// A connection on which this request is being answered. A busy machine may send it only when the server has given
+    /// the connection up; then it is sent on another one.
+    pub(crate) async fn ask(&self, request: &str) -> Raw {
+        again("an answer", async |_| {
+            let mut raw = self.connect().await;
+            raw.say(request).await;
+            let answer = timeout(PATIENCE, raw.0.peek(&mut [0])).await;
+            let answer = answer.expect("the server answers or closes the connection");
+            matches!(answer, Ok(1..)).then_some(raw)
+        })
+        .await
     }
 }
 

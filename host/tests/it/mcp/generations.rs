@@ -3,10 +3,7 @@
 use serde_json::json;
 
 use super::client::{Client, text};
-use crate::{
-    engine::{lines, until},
-    http::web::Web,
-};
+use crate::{engine::until, http::web::Web};
 
 async fn counting() -> Web {
     Web::of(json!({ "counter": { "config": { "journal": "journal" } } })).await
@@ -14,14 +11,6 @@ async fn counting() -> Web {
 
 async fn hanging() -> Web {
     Web::of(json!({ "hangs": { "config": { "journal": "journal" } } })).await
-}
-
-async fn written(web: &Web, line: &str) {
-    let journal = web.engine.file("journal");
-    until(line, || {
-        lines(&journal).contains(&line.to_owned()).then_some(())
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +77,7 @@ async fn the_older_generation_cancels_by_a_notification() {
     let client = Client::old(&web).await;
     let message = client.message("tools/call", json!({ "name": "hangs_forever" }));
     let call = tokio::spawn(client.request(&message).send());
-    written(&web, "hanging in a tool").await;
+    web.engine.written("hanging in a tool").await;
     let cancel = json!({
         "jsonrpc": "2.0",
         "method": "notifications/cancelled",
@@ -97,7 +86,7 @@ async fn the_older_generation_cancels_by_a_notification() {
     let other = Client::old(&web).await;
     assert_eq!(other.request(&cancel).send().await.unwrap().status(), 202);
     assert_eq!(client.request(&cancel).send().await.unwrap().status(), 202);
-    written(&web, "cancelled in a tool").await;
+    web.engine.written("cancelled in a tool").await;
     call.abort();
 }
 
@@ -107,9 +96,9 @@ async fn the_newer_generation_cancels_by_closing_the_stream() {
     let client = Client::new(&web);
     let message = client.message("tools/call", json!({ "name": "hangs_forever" }));
     let call = tokio::spawn(client.request(&message).send());
-    written(&web, "hanging in a tool").await;
+    web.engine.written("hanging in a tool").await;
     call.abort();
-    written(&web, "cancelled in a tool").await;
+    web.engine.written("cancelled in a tool").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,11 @@
 //! Calls that take longer than clients wait.
 
+use std::{fs, path::Path};
+
 use serde_json::{Value, json};
 
 use super::client::{Client, text, with_tasks};
-use crate::{
-    engine::{lines, until},
-    http::web::Web,
-};
+use crate::{engine::again, http::web::Web};
 
 async fn web() -> Web {
     Web::with(json!({
@@ -16,8 +15,9 @@ async fn web() -> Web {
     .await
 }
 
-fn slow() -> Value {
-    json!({ "by": 7, "ms": 400 })
+/// A call that goes on until this file is there.
+fn slow(until: &Path) -> Value {
+    json!({ "by": 7, "until": until })
 }
 
 /// The handle in the text that says how to go on.
@@ -33,11 +33,13 @@ fn call_id(result: &Value) -> String {
 async fn a_handle_comes_back_and_the_result_is_waited_for() {
     let web = web().await;
     let client = Client::new(&web);
-    let id = call_id(&client.call("counter_add", slow()).await);
+    let file = web.engine.file("go");
+    let id = call_id(&client.call("counter_add", slow(&file)).await);
     let early = client
         .call("call_wait", json!({ "call_id": id, "seconds": 0.001 }))
         .await;
     assert!(text(&early).contains("still running"), "{early}");
+    fs::write(file, "").unwrap();
     let result = client
         .call("call_wait", json!({ "call_id": id, "seconds": 30 }))
         .await;
@@ -53,14 +55,9 @@ async fn a_call_that_goes_on_can_be_cancelled() {
     let web = web().await;
     let client = Client::new(&web);
     let id = json!({ "call_id": call_id(&client.call("hangs_forever", json!({})).await) });
+    web.engine.written("hanging in a tool").await;
     client.call("call_cancel", id.clone()).await;
-    let journal = web.engine.file("journal");
-    until("the cancellation", || {
-        lines(&journal)
-            .contains(&"cancelled in a tool".to_owned())
-            .then_some(())
-    })
-    .await;
+    web.engine.written("cancelled in a tool").await;
     let end = client.call("call_wait", id).await;
     assert_eq!(text(&end), "The call was cancelled.");
 }
@@ -70,19 +67,21 @@ async fn a_client_that_knows_tasks_gets_one() {
     let web = web().await;
     let mut client = Client::new(&web);
     client.capabilities = with_tasks();
-    let task = client.call("counter_add", slow()).await;
+    let file = web.engine.file("go");
+    let task = client.call("counter_add", slow(&file)).await;
     assert_eq!(
         (&task["resultType"], &task["status"]),
         (&json!("task"), &json!("working"))
     );
     let id = json!({ "taskId": task["taskId"] });
-    let done = loop {
+    let got = client.ask("tasks/get", id.clone()).await;
+    assert_eq!(got["status"], "working");
+    fs::write(file, "").unwrap();
+    let done = again("the end", async |_| {
         let got = client.ask("tasks/get", id.clone()).await;
-        if got["status"] != "working" {
-            break got;
-        }
-        tokio::task::yield_now().await;
-    };
+        (got["status"] != "working").then_some(got)
+    })
+    .await;
     assert_eq!(done["status"], "completed");
     assert!(text(&done["result"]).contains('7'), "{done}");
     let task = client.call("hangs_forever", json!({})).await;

@@ -34,7 +34,12 @@ async fn a_panic_in_what_is_shared_starts_the_backend_anew_and_its_place_stays_i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_backend_says_how_it_is() {
-    let web = Web::of(json!({ "echo": {}, "hybrid": {} })).await;
+    let config = json!({
+        "resources": { "echo": {}, "hybrid": {} },
+        // No probe is slow here; the machine may be.
+        "server": { "limits": { "probe_timeout": 60 } },
+    });
+    let web = Web::with(config).await;
     let cold = health(&web, "hybrid").await;
     assert_eq!(
         (&cold["state"], &cold["probe"]),
