@@ -70,6 +70,12 @@ impl Client {
         self.base.as_str()
     }
 
+    /// The connections beneath, for routes that this crate does not know. Every request has the key; none is repeated or
+    /// redirected.
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
     /// The same connection, on behalf of another worker.
     #[must_use]
     pub fn for_worker(&self, worker: &str) -> Self {

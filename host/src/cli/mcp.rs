@@ -33,8 +33,7 @@ pub(super) struct McpArgs {
 
 pub(super) fn run(args: &McpArgs) -> anyhow::Result<ExitCode> {
     if let Some(url) = &args.server {
-        let key = args.key.for_server(url)?;
-        block_on(mcp::bridge(url, key.as_deref()))?;
+        block_on(mcp::bridge(&args.key.connect(url)?))?;
         return Ok(ExitCode::SUCCESS);
     }
     let start = Start {

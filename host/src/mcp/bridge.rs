@@ -9,6 +9,7 @@ mod remote;
 
 use std::{collections::HashMap, sync::Arc};
 
+use sandbox_client::Client;
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use tokio::{
@@ -61,8 +62,8 @@ impl Params {
 /// # Errors
 ///
 /// When standard input or output fail.
-pub async fn bridge(url: &str, key: Option<&str>) -> anyhow::Result<()> {
-    let remote = Remote::new(url, key)?;
+pub async fn bridge(server: &Client) -> anyhow::Result<()> {
+    let remote = Remote::new(server);
     let output = Output(Arc::new(Mutex::new(stdout())));
     let bridge = Arc::new(Bridge { remote, output });
     let mut lines = BufReader::new(stdin()).lines();

@@ -45,29 +45,28 @@ pub(super) struct WorkerArgs {
 impl ServerArgs {
     /// A client that acts for nobody in particular.
     pub(super) fn connect(&self) -> Result<Client, Failure> {
-        Ok(self.builder()?.build()?)
+        Ok(self.key.builder(&self.url)?.build()?)
     }
 
     /// A client that acts for a worker.
     pub(super) fn connect_for(&self, worker: &WorkerArgs) -> Result<Client, Failure> {
-        Ok(self.builder()?.worker_id(&worker.worker).build()?)
-    }
-
-    fn builder(&self) -> Result<ClientBuilder, Failure> {
-        let builder = Client::builder().url(&self.url);
-        Ok(match self.key.read()? {
-            Some(key) => builder.api_key(key),
-            None => builder,
-        })
+        let builder = self.key.builder(&self.url)?;
+        Ok(builder.worker_id(&worker.worker).build()?)
     }
 }
 
 impl KeyArgs {
-    /// The key for a server at `url`, if there is one, for commands with a client of their own.
-    pub(crate) fn for_server(&self, url: &str) -> anyhow::Result<Option<String>> {
-        // What cannot be an address for this client cannot be one for them, and it says why.
-        Client::builder().url(url).build().map_err(Failure::from)?;
-        Ok(self.read()?)
+    /// A client of the server at `url`, with the key if there is one.
+    pub(crate) fn connect(&self, url: &str) -> anyhow::Result<Client> {
+        Ok(self.builder(url)?.build().map_err(Failure::from)?)
+    }
+
+    fn builder(&self, url: &str) -> Result<ClientBuilder, Failure> {
+        let builder = Client::builder().url(url);
+        Ok(match self.read()? {
+            Some(key) => builder.api_key(key),
+            None => builder,
+        })
     }
 
     fn read(&self) -> Result<Option<String>, Failure> {

@@ -48,24 +48,18 @@ struct Session {
 }
 
 impl Remote {
-    pub(super) fn new(url: &str, key: Option<&str>) -> anyhow::Result<Self> {
-        let mut headers = header::HeaderMap::new();
-        if let Some(key) = key {
-            let mut value = header::HeaderValue::from_str(&format!("Bearer {key}"))?;
-            value.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, value);
-        }
-        let base = url.trim_end_matches('/');
+    pub(super) fn new(server: &sandbox_client::Client) -> Self {
+        let base = server.url().trim_end_matches('/');
         let own = base.contains("/mcp");
-        Ok(Self {
-            client: Client::builder().default_headers(headers).build()?,
+        Self {
+            client: server.http().clone(),
             url: if own {
                 base.to_owned()
             } else {
                 format!("{base}/mcp")
             },
             session: RwLock::default(),
-        })
+        }
     }
 
     /// Whether the client is one of the older generation.

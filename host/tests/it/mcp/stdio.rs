@@ -26,6 +26,8 @@ impl Program {
         let mut child = command()
             .arg("mcp")
             .args(arguments)
+            // A proxy for the outside world has nothing to do with a server on this machine.
+            .env("http_proxy", "http://127.0.0.1:1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
