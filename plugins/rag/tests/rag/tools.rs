@@ -178,6 +178,11 @@ fn a_worker_has_defaults_of_its_own() {
         2004
     );
     assert_eq!(search(json!({"top_k": "x"}), many).unwrap_err().code, 1002);
+    // The server refuses whatever else a session would set.
+    let settings = &server.kit.description()["session_config_schema"];
+    assert_eq!(settings["additionalProperties"], false);
+    let known: Vec<_> = settings["properties"].as_object().unwrap().keys().collect();
+    assert_eq!(known, ["top_k", "mode"]);
 }
 
 #[test]
